@@ -4,9 +4,9 @@ import type { CatalogTable } from '../src/shared/catalog-table.js';
 import type { Counters } from '../src/shared/counters.js';
 import { packedText } from '../src/shared/packed.js';
 import { RequestFlag, Verdict } from '../src/shared/records.js';
-import type { CachePurge } from '../src/shared/worker-messages.js';
+import type { CachePurge, FrontMessage } from '../src/shared/worker-messages.js';
 import { ANONYMOUS, type Principal } from './authenticate/principal.js';
-import { CacheRules, Lookup, PurgeScope, ResponseCache } from './cache/index.js';
+import { CacheEvents, CacheRules, Lookup, PurgeScope, ResponseCache } from './cache/index.js';
 import { Finder } from './find/index.js';
 import { Action } from './find/methods.js';
 import type { Guard } from './guard/index.js';
@@ -20,6 +20,7 @@ const LINE_END = 0x0a;
 interface CachedCallsParts {
   readonly verdict: VerdictWriter;
   readonly counters: Counters;
+  readonly front: { post(message: FrontMessage): void };
   /** Longest payload of a verdict. */
   readonly maxResult: number;
   readonly incarnation: number;
@@ -31,6 +32,7 @@ export class CachedCalls {
   #snapshot: Snapshot;
   #catalog: CatalogTable;
   #rules: CacheRules;
+  #events: CacheEvents;
   #cache: ResponseCache;
 
   constructor(parts: CachedCallsParts, snapshot: Snapshot, catalog: CatalogTable) {
@@ -38,12 +40,15 @@ export class CachedCalls {
     this.#snapshot = snapshot;
     this.#catalog = catalog;
     this.#rules = new CacheRules(snapshot, catalog);
+    this.#events = new CacheEvents(parts.counters, snapshot.routes);
     this.#cache = this.#newCache(0);
   }
 
   /** Follows a reload: the cache is empty afterwards, and calls that wait are forwarded. */
   reconfigure(snapshot: Snapshot, catalog: CatalogTable): void {
+    this.#report();
     this.#snapshot = snapshot;
+    this.#events = new CacheEvents(this.#parts.counters, snapshot.routes);
     this.setCatalog(catalog);
     for (const waiter of this.#cache.abandon()) this.#parts.verdict.forward(waiter);
     this.#cache = this.#newCache(this.#cache.lastId);
@@ -58,7 +63,7 @@ export class CachedCalls {
   /** The rule by which the answer to a request is stored; null = it is forwarded without the cache. */
   ruleOf(action: number, request: RequestRecord, found: Finder): CacheRule | null {
     const rules = this.#rules;
-    if (!rules.isOn || request.has(RequestFlag.uncacheable)) return null;
+    if (request.has(RequestFlag.uncacheable)) return null;
     const { bytes, nameStart, nameEnd } = request;
     switch (action) {
       case Action.tool:
@@ -151,6 +156,12 @@ export class CachedCalls {
   /** To be called now and then. */
   expire(now: number): void {
     this.#cache.expire(now);
+    this.#report();
+  }
+
+  #report(): void {
+    const events = this.#events.take();
+    if (events !== null) this.#parts.front.post({ type: 'cacheEvents', events });
   }
 
   /** All names by which calls reach the tools and prompts that are called `name`; rare, so that a finder of its own does it. */
@@ -173,7 +184,7 @@ export class CachedCalls {
   }
 
   #newCache(lastId: number): ResponseCache {
-    const { counters, incarnation, maxResult, verdict } = this.#parts;
-    return new ResponseCache(this.#snapshot.cache, maxResult, incarnation, counters, verdict, lastId);
+    const { incarnation, maxResult, verdict } = this.#parts;
+    return new ResponseCache(this.#snapshot.cache, maxResult, incarnation, this.#events, verdict, lastId);
   }
 }

@@ -91,6 +91,7 @@ export class Decider {
     const parts = {
       verdict: this.#verdict,
       counters: this.#counters,
+      front,
       maxResult: maxResultBytes(verdicts),
       incarnation,
     };

@@ -9,6 +9,7 @@ import { createDoorbell, ring } from '../../native/index.js';
 import type { Snapshot } from '../config/snapshot.js';
 import { createBuckets, sameBuckets } from '../shared/bucket-plan.js';
 import type { BucketLayout, Buckets } from '../shared/buckets.js';
+import { CacheEventTotals } from '../shared/cache-events.js';
 import type { CatalogTable } from '../shared/catalog-table.js';
 import { Counter, type CounterMemory, Counters, counterMemory } from '../shared/counters.js';
 import { Epochs, epochMemory } from '../shared/epochs.js';
@@ -86,6 +87,7 @@ export class WorkerPool implements PolicyPool, KeyReceiver, WorkerCaches {
   /** The front's own counters; reading them adds up all threads. */
   readonly counters: Counters;
   readonly counterMemory: CounterMemory;
+  readonly cacheEvents = new CacheEventTotals();
   readonly size: number;
   readonly #epochMemory: SharedArrayBuffer;
   readonly #options: WorkerPoolOptions;
@@ -290,6 +292,8 @@ export class WorkerPool implements PolicyPool, KeyReceiver, WorkerCaches {
       this.wake(slot.index);
     } else if (message.type === 'needKeys') {
       void this.#jwks.request(message.version);
+    } else if (message.type === 'cacheEvents') {
+      this.cacheEvents.add(message.events);
     } else if (message.type === 'refusedToken') {
       this.#report(`a token with a good signature was refused: ${message.why}`);
     } else {

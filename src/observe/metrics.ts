@@ -5,6 +5,7 @@
  */
 import { LISTS } from '../catalog/types.js';
 import type { StreamCounts } from '../session/streams/long-lived.js';
+import { CACHE_EVENTS } from '../shared/cache-events.js';
 import { Counter, type CounterName, Counters, Series, type SeriesView } from '../shared/counters.js';
 import type { EndpointState } from '../upstream/core/types.js';
 import { COUNTER_FAMILIES, SINGLE_COUNTERS } from './metric-names.js';
@@ -44,6 +45,14 @@ export async function renderMetrics(state: ObservedState): Promise<string> {
   metrics.histogram('event_loop_delay_seconds', 'Delay of the event loop of the front.', BUCKETS, [
     { labels: {}, view: counters.read(loopDelay) },
   ]);
+  metrics.counter<string>(
+    'cache_events_total',
+    'What happened in the response cache, by route; an empty route stands for calls without one.',
+    ['route', 'event'],
+    state.cacheEvents.flatMap(({ route, counts }) =>
+      CACHE_EVENTS.map((event, position) => ({ labels: { route, event }, value: counts[position] ?? 0 })),
+    ),
+  );
   callsOf(metrics, counters, 'upstream', state.upstreamSeries, []);
   callsOf(metrics, counters, 'tool', state.toolSeries, [
     { labels: { tool: 'other' }, view: counters.read(state.otherSeries) },

@@ -1,4 +1,5 @@
 /** The document of `/stats`: counts and state of the gateway, for people and scripts. */
+import { CACHE_EVENTS } from '../shared/cache-events.js';
 import { Counter, Counters, type Outcome, Series, type SeriesView } from '../shared/counters.js';
 import type { Count } from '../units.js';
 import { namedSeries, type ObservedState } from './state.js';
@@ -89,6 +90,10 @@ export function buildStats(state: ObservedState) {
       evicted: total(Counter.cacheEvicted),
       purged: total(Counter.cachePurged),
       hitRate: cacheHitRate(counters),
+      routes: state.cacheEvents.map(({ route, counts }) => ({
+        route,
+        ...Object.fromEntries(CACHE_EVENTS.map((event, position) => [event, counts[position] ?? 0])),
+      })),
     },
     limiter: {
       refused: {

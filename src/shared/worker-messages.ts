@@ -3,6 +3,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Snapshot } from '../config/snapshot.js';
 import type { Seconds } from '../units.js';
 import type { BucketLayout } from './buckets.js';
+import type { RouteCacheEvents } from './cache-events.js';
 import type { CatalogTable } from './catalog-table.js';
 import type { CounterMemory } from './counters.js';
 
@@ -84,5 +85,7 @@ export type FrontMessage =
   | { readonly type: 'needKeys'; readonly version: number }
   /** A token with a good signature was refused; the sentence contains nothing of the token. */
   | { readonly type: 'refusedToken'; readonly why: string }
+  /** What has happened in the response cache of the worker since the last such message. */
+  | { readonly type: 'cacheEvents'; readonly events: readonly RouteCacheEvents[] }
   /** A decision threw an error; the message contains no request data. */
   | { readonly type: 'fault'; readonly message: string };

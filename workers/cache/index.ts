@@ -19,13 +19,14 @@ import { LRUCache } from 'lru-cache';
 import { type CodeOf, codes } from '../../src/codes.js';
 import type { CacheRule, CacheSnapshot } from '../../src/config/snapshot.js';
 import { ANSWER_HEAD_BYTES, AnswerHead, CacheOutcome } from '../../src/shared/answer-head.js';
-import { Counter, type Counters } from '../../src/shared/counters.js';
 import type { VerdictRecord } from '../../src/shared/verdict-record.js';
 import { Entry, entryBytes, passEntry, timesOf } from './entry.js';
+import type { CacheEvents } from './events.js';
 import { type CacheQuery, copyKey, hashQuery, isKeyOf, type Key } from './key.js';
 import { NameIndex } from './name-index.js';
 import type { PurgeScope } from './purge.js';
 
+export { CacheEvents } from './events.js';
 export type { CacheQuery } from './key.js';
 export { PurgeScope } from './purge.js';
 export { CacheRules } from './rules.js';
@@ -78,7 +79,7 @@ export class ResponseCache {
   /** The key number of the leader that the last look-up made. */
   key = 0;
   readonly #limits: CacheSnapshot;
-  readonly #counters: Counters;
+  readonly #events: CacheEvents;
   readonly #waiters: CacheWaiters;
   readonly #entries: LRUCache<number, Entry> | null;
   readonly #names = new NameIndex();
@@ -99,14 +100,14 @@ export class ResponseCache {
     limits: CacheSnapshot,
     maxResult: number,
     incarnation: number,
-    counters: Counters,
+    events: CacheEvents,
     waiters: CacheWaiters,
     lastId = 0,
   ) {
     this.#lastId = lastId;
     this.#limits = limits;
     this.#maxAnswer = Math.min(maxResult, limits.maxEntryBytes + ANSWER_HEAD_BYTES);
-    this.#counters = counters;
+    this.#events = events;
     this.#waiters = waiters;
     this.#idBase = (incarnation & 0x7ff) << 20;
     this.#entries =
@@ -118,7 +119,7 @@ export class ResponseCache {
             sizeCalculation: (entry) => entry.size,
             dispose: ({ key }, number, reason) => {
               this.#names.remove(key.name, number);
-              if (reason === 'evict') counters.add(Counter.cacheEvicted);
+              if (reason === 'evict') events.add('evicted', key.route);
             },
           })
         : null;
@@ -152,7 +153,7 @@ export class ResponseCache {
     const entry = found !== undefined && isKeyOf(found.key, query) ? found : undefined;
     if (entry !== undefined) {
       if (entry.isFresh(now)) {
-        this.#counters.add(Counter.cacheHits);
+        this.#events.add('hit', query.route);
         this.answer = entry.serve(this.#head, now, CacheOutcome.hit);
         return Lookup.hit;
       }
@@ -162,7 +163,7 @@ export class ResponseCache {
     }
     const flight = this.#byKey.get(number);
     if (flight === undefined) {
-      this.#counters.add(Counter.cacheMisses);
+      this.#events.add('miss', query.route);
       const servesOnError = entry?.servesOnError(now) ?? false;
       this.answer = servesOnError ? entry!.serve(this.#head, now, CacheOutcome.error) : NO_ANSWER;
       this.key = this.#open(copyKey(query, number), rule, [], now).id;
@@ -176,7 +177,7 @@ export class ResponseCache {
   }
 
   #serveStale(entry: Entry, now: number, outcome: CacheOutcome): Lookup {
-    this.#counters.add(Counter.cacheStale);
+    this.#events.add('stale', entry.key.route);
     this.answer = entry.serve(this.#head, now, outcome);
     return Lookup.stale;
   }
@@ -191,7 +192,7 @@ export class ResponseCache {
     const entry = this.#entryOf(flight, bytes, start, end, now);
     if (!flight.isPurged) {
       if (entry === null) this.#put(passEntry(flight.key, head, now));
-      else if (end - start <= this.#maxAnswer && this.#put(entry)) this.#counters.add(Counter.cacheStored);
+      else if (end - start <= this.#maxAnswer && this.#put(entry)) this.#events.add('stored', entry.key.route);
     }
     if (entry?.isShared !== true) {
       for (const waiter of flight.waiters) this.#waiters.forward(waiter);
@@ -200,7 +201,7 @@ export class ResponseCache {
     if (flight.waiters.length === 0) return;
     const answer = entry.serve(head, now, CacheOutcome.collapsed);
     for (const waiter of flight.waiters) {
-      this.#counters.add(Counter.cacheCoalesced);
+      this.#events.add('coalesced', entry.key.route);
       this.#waiters.answer(waiter, answer);
     }
   }
@@ -280,9 +281,9 @@ export class ResponseCache {
       const entry = entries.peek(number);
       if (entry === undefined || !scope.covers(entry.key, entry.server)) continue;
       entries.delete(number);
+      this.#events.add('purged', entry.key.route);
       count += 1;
     }
-    this.#counters.add(Counter.cachePurged, count);
     return count;
   }
 

@@ -22,7 +22,7 @@ const SAFE = EntryFlag.readOnly | EntryFlag.idempotent;
 /** Which calls have their answers stored, and by which rule. One per worker, snapshot and catalog. */
 export class CacheRules {
   /** Whether any answer can be stored. */
-  readonly isOn: boolean;
+  readonly #isOn: boolean;
   readonly #snapshot: Snapshot;
   readonly #catalog: CatalogTable;
   readonly #named: PatternSet | null;
@@ -36,7 +36,7 @@ export class CacheRules {
     const { cache, routes } = snapshot;
     const { patterns, exclude, resourcePatterns: resources, resourceExclude } = cache;
     const isGlobal = cache.tools || cache.prompts || cache.resources;
-    this.isOn = cache.enabled && (isGlobal || routes.some((route) => route.cache !== null && route.cache !== false));
+    this.#isOn = cache.enabled && (isGlobal || routes.some((route) => route.cache !== null && route.cache !== false));
     this.#snapshot = snapshot;
     this.#catalog = catalog;
     this.#named = patterns.length === 0 ? null : patternSet(patterns, (text) => [compileGlob(text)]);
@@ -52,6 +52,7 @@ export class CacheRules {
    * @param name the URI of a resource is `bytes[start, end)`
    */
   ruleOf(kind: CachedKind, target: Target, bytes: Uint8Array, start: number, end: number): CacheRule | null {
+    if (!this.#isOn) return null;
     const { cache, routes } = this.#snapshot;
     const route = target.route < 0 ? undefined : routes[target.route];
     let rule = route?.cache ?? null;

@@ -1,7 +1,7 @@
 import { ANSWER_HEAD_BYTES, AnswerHead } from '../../../src/shared/answer-head.js';
 import { Counters, counterMemory } from '../../../src/shared/counters.js';
 import { VerdictRecord } from '../../../src/shared/verdict-record.js';
-import { type CacheQuery, Lookup, ResponseCache } from '../../../workers/cache/index.js';
+import { CacheEvents, type CacheQuery, Lookup, ResponseCache } from '../../../workers/cache/index.js';
 import { fullSnapshot } from '../fixture.js';
 import { type Case, keep } from '../runner.js';
 
@@ -17,8 +17,8 @@ export const cacheCases: readonly Case[] = [
         throw new Error('no call waits here');
       };
       const caller = new VerdictRecord();
-      const counters = new Counters(counterMemory(1, 1), 0);
-      const cache = new ResponseCache(fullSnapshot().cache, 65_536, 1, counters, {
+      const events = new CacheEvents(new Counters(counterMemory(1, 1), 0), []);
+      const cache = new ResponseCache(fullSnapshot().cache, 65_536, 1, events, {
         answer: never,
         lead: never,
         forward: never,
@@ -35,7 +35,7 @@ export const cacheCases: readonly Case[] = [
           hashLow: Math.imul(index + 1, 0x9e3779b1),
           hashHigh: Math.imul(index + 1, 0x85ebca6b),
           server: 0,
-          route: 1,
+          route: -1,
           subject: 'ann',
           view: 0,
           group: 0,
