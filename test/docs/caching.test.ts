@@ -35,7 +35,8 @@ function stepsOf(text: string): Step[] {
 }
 
 /** Times are different each time. */
-const timeless = (line: string): string => line.replaceAll(/(ttl=|age: |Ms":)\d+/g, '$1N').replaceAll(/"version":"[^"]+"/g, '"version":"N"');
+const timeless = (line: string): string =>
+  line.replaceAll(/(ttl=|age: |Ms":)\d+/g, '$1N').replaceAll(/"version":"[^"]+"/g, '"version":"N"');
 
 test('docs/caching.md: the example answers as it says', async (scope) => {
   const config = parse(/```yaml\n([\s\S]*?)```/.exec(PAGE)?.[1] ?? '');

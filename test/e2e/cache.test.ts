@@ -161,6 +161,29 @@ describe('the response cache', () => {
     }
   });
 
+  it('keeps the form of the family of the client, wherever the id stands', async (scope) => {
+    const upstream = await rawUpstream(scope, counting(), { tools: TOOLS });
+    const gateway = await startGateway(scope, {
+      mcpServers: { raw: { url: upstream.url } },
+      cache: { tools: true, meta: true },
+    });
+    for (const [n, order] of ['id first', 'result first'].entries()) {
+      upstream.script(({ message: { id } }, answer) => {
+        const result = { content: [{ type: 'text', text: order }] };
+        answer.json(JSON.stringify(n === 0 ? { jsonrpc: '2.0', id, result } : { result, jsonrpc: '2.0', id }));
+      });
+      const read = (id: string | number) =>
+        modernRpc(gateway.url, 'tools/call', { name: 'raw__read', arguments: { n } }, { id });
+      const first = await read('an id that is longer than that of the upstream');
+      const second = await read(1);
+      assert.equal(second.message.id, 1);
+      assert.equal(second.message.result._meta['switchyard/cache'].status, 'hit');
+      assert.equal(second.message.result.resultType, 'complete');
+      assert.deepEqual(second.message.result.content, first.message.result.content);
+      assert.equal(textOf(second), order);
+    }
+  });
+
   it('drops what operators, changed resources and changed lists concern, and nothing else', async (scope) => {
     const capabilities = { resources: { subscribe: true, listChanged: true }, tools: { listChanged: true } };
     const notices: ((message: object) => void)[] = [];

@@ -65,11 +65,13 @@ interface Flight {
   readonly waiters: VerdictRecord[];
   /** When the leader's time is over, monotonic milliseconds. */
   readonly until: number;
-  /** A purge covers it: its result is not stored. */
-  isPurged: boolean;
+  /** The purges that came meanwhile and may cover its result; null = all results were dropped. */
+  purges: PurgeScope[] | null;
 }
 
 const KEY_MASK = 0xfffff;
+/** Purges that a flight remembers; after more its result is not stored, whichever server gives it. */
+const MAX_PURGES = 8;
 const NO_ANSWER = Buffer.alloc(0);
 
 /** See the file comment. Used by the decider; one per worker and snapshot. */
@@ -190,7 +192,7 @@ export class ResponseCache {
     const head = this.#head;
     head.read(bytes, start);
     const entry = this.#entryOf(flight, bytes, start, end, now);
-    if (!flight.isPurged) {
+    if (!isPurged(flight, head.server)) {
       if (entry === null) this.#put(passEntry(flight.key, head, now));
       else if (end - start <= this.#maxAnswer && this.#put(entry)) this.#events.add('stored', entry.key.route);
     }
@@ -273,7 +275,11 @@ export class ResponseCache {
    * @returns number of results that were dropped
    */
   purge(scope: PurgeScope): number {
-    for (const flight of this.#byId.values()) if (scope.covers(flight.key, -1)) flight.isPurged = true;
+    for (const flight of this.#byId.values()) {
+      if (flight.purges === null || !scope.covers(flight.key, -1)) continue;
+      if (flight.purges.length < MAX_PURGES) flight.purges.push(scope);
+      else flight.purges = null;
+    }
     const entries = this.#entries;
     if (entries === null) return 0;
     let count = 0;
@@ -289,7 +295,7 @@ export class ResponseCache {
 
   /** Drops all results. Results under way will answer those who wait, but will not be stored. */
   clear(): void {
-    for (const flight of this.#byId.values()) flight.isPurged = true;
+    for (const flight of this.#byId.values()) flight.purges = null;
     this.#entries?.clear();
   }
 
@@ -304,7 +310,7 @@ export class ResponseCache {
   #open(key: Key, rule: CacheRule, waiters: VerdictRecord[], now: number): Flight {
     this.#lastId = (this.#lastId + 1) & KEY_MASK;
     const id = this.#idBase | this.#lastId;
-    const flight: Flight = { id, key, rule, waiters, until: now + this.#limits.waitMs, isPurged: false };
+    const flight: Flight = { id, key, rule, waiters, until: now + this.#limits.waitMs, purges: [] };
     this.#byKey.set(key.number, flight);
     this.#byId.set(id, flight);
     return flight;
@@ -321,4 +327,9 @@ export class ResponseCache {
     const next = this.#open(flight.key, flight.rule, others, now);
     this.#waiters.lead(first, next.id);
   }
+}
+
+/** Whether the result of a flight, which a server has given, was dropped before it came. */
+function isPurged({ key, purges }: Flight, server: number): boolean {
+  return purges === null || purges.some((scope) => scope.covers(key, server));
 }

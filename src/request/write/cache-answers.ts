@@ -76,13 +76,14 @@ export class CacheAnswers {
     const head = this.#headOf(exchange, bytes, spans);
     if (exchange.client.era === exchange.call.era) {
       this.#cache.store(exchange, head, bytes, resultStart, resultEnd);
-    } else if (spans.idStart < resultStart) {
-      // Everything around the result was copied as it is, so its place in the composed message can be told.
-      const shift = prefix + exchange.client.idLength - (spans.idEnd - spans.idStart);
-      this.#cache.store(exchange, head, composed.bytes, resultStart + shift, composed.length - (length - resultEnd));
-    } else {
-      this.#cache.release(exchange, false);
+      return;
     }
+    // Everything around the result was copied as it is, but for the id, so its place in the composed message can be told.
+    const longer = exchange.client.idLength - (spans.idEnd - spans.idStart);
+    const isIdFirst = spans.idStart < resultStart;
+    const start = prefix + resultStart + (isIdFirst ? longer : 0);
+    const end = composed.length - (length - resultEnd) - (isIdFirst ? 0 : longer);
+    this.#cache.store(exchange, head, composed.bytes, start, end);
   }
 
   /** What the upstream says about storing its answer: in the result (2026-07-28, caching), else in the head of the response. */
@@ -143,16 +144,17 @@ export class CacheAnswers {
     const head = this.#head;
     const start = ANSWER_HEAD_BYTES;
     composeOpen(composer, exchange);
-    const meta = this.#config.current.cache.meta ? metaPlace(answer, start) : null;
+    let meta = this.#config.current.cache.meta ? metaPlace(answer, start) : null;
     let at = start;
     if (meta !== null && (head.resultTtlMs < 0 || meta.at <= start + head.ttlStart)) {
       at = this.#meta(composer, answer, at, meta);
+      meta = null;
     }
     if (head.resultTtlMs >= 0) {
       composer.range(answer, at, start + head.ttlStart).integer(head.resultTtlMs);
       at = start + head.ttlEnd;
     }
-    if (meta !== null && meta.at >= at) at = this.#meta(composer, answer, at, meta);
+    if (meta !== null) at = this.#meta(composer, answer, at, meta);
     composer.range(answer, at, answer.length).put(RESULT_CLOSE);
   }
 

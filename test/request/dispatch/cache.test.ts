@@ -120,6 +120,53 @@ describe('cacheable calls', () => {
     });
   });
 
+  it('are kept apart by view and by the headers that are part of the key, whatever else the caller sends', () => {
+    const cache = { ...snapshot().cache, includeHeaders: [1] };
+    return withFixture({ cache, attributes: ['x-other', 'x-user-id'] }, async (fixture) => {
+      const callers = [
+        { view: 0, attributes: '\nann' },
+        { view: 1, attributes: '\nann' },
+        { view: 0, attributes: '\nbob' },
+        { view: 0, attributes: '' },
+      ];
+      for (const [n, caller] of callers.entries()) await leadAndStore(fixture, {}, `"${n}"`, caller);
+      for (const [n, caller] of callers.entries()) {
+        assert.equal((await fixture.call('files__read', {}, caller)).payload, `"${n}"`);
+      }
+      const other = await fixture.call('files__read', {}, { view: 0, attributes: 'x\nann' });
+      assert.equal(other.payload, '"0"', 'another header makes no difference');
+    });
+  });
+
+  it('are found again whatever the order of members, and are not looked up with further params', () =>
+    withFixture({}, async (fixture) => {
+      await leadAndStore(fixture, { a: 1, b: { c: 'é', d: [] } }, '"x"');
+      const raw = (params: string) => `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":${params}}`;
+      const params = '"arguments": {"b":{"d":[ ],"c":"\\u00e9"},"a":1}, "_meta":{"x":{"y":"}"}}, "name":"files__read"';
+      assert.equal((await fixture.ask({ raw: raw(`{${params}}`) })).payload, '"x"');
+      for (const more of [',"task":{"ttl":1}', ',"\\u0074ask":{}', ',"x":[{"name":"files__read"}]']) {
+        assert.equal((await fixture.ask({ raw: raw(`{${params}${more}}`) })).verdict, 'forward', more);
+        assert.equal((await fixture.ask({ raw: raw(`{${more.slice(1)},${params}}`) })).verdict, 'forward', more);
+      }
+    }));
+
+  it('give the leader the answer that is kept for the case that its upstream fails', () => {
+    const routes = cacheable({ ttlMs: 1, staleIfErrorMs: 60_000 });
+    return withFixture({ routes }, async (fixture) => {
+      const { exchange, decided } = fixture.open({ method: 'tools/call', params: { name: 'files__read' } });
+      assert.equal((await decided).payload, '');
+      fixture.store(exchange, '"old"', { freshMs: 0 });
+      fixture.done(exchange);
+      const again = fixture.open({ method: 'tools/call', params: { name: 'files__read' } });
+      const { verdict, leftover } = await again.decided;
+      assert.deepEqual([verdict, leftover], ['lead', '"old"']);
+      fixture.dispatcher.release(again.exchange, true);
+      fixture.done(again.exchange);
+      const during = await fixture.ask({ method: 'tools/call', params: { name: 'files__read' } });
+      assert.deepEqual([during.verdict, during.payload], ['cached', '"old"']);
+    });
+  });
+
   it('are kept apart by era', () =>
     withFixture({}, async (fixture) => {
       await leadAndStore(fixture, {}, '"legacy"');

@@ -25,8 +25,8 @@ export interface Decided {
   readonly error: string;
   /** Without the head of an answer from the cache. */
   readonly payload: string;
-  /** That head. */
-  readonly head: Buffer;
+  /** The answer for the case that the upstream fails. */
+  readonly leftover: string;
   readonly server: number;
   readonly route: number;
   readonly entry: number;
@@ -98,8 +98,11 @@ export class DispatchFixture {
     const decided: Decided = {
       verdict: names[verdict.kind] ?? '?',
       error: verdict.kind === Verdict.deny ? ERROR_CODES[verdict.error]! : '',
-      payload: payload.subarray(verdict.kind === Verdict.cached ? ANSWER_HEAD_BYTES : 0).toString(),
-      head: Buffer.from(payload.subarray(0, ANSWER_HEAD_BYTES)),
+      payload:
+        verdict.kind === Verdict.lead
+          ? ''
+          : payload.subarray(verdict.kind === Verdict.cached ? ANSWER_HEAD_BYTES : 0).toString(),
+      leftover: verdict.kind === Verdict.lead ? payload.subarray(ANSWER_HEAD_BYTES).toString() : '',
       server: verdict.server,
       route: verdict.route,
       entry: verdict.entry,

@@ -379,6 +379,9 @@ describe('response cache', () => {
     fixture.store('from before the purge');
     assert.deepEqual(fixture.answers, [[1, 'from before the purge']]);
     assert.equal(fixture.lookup(), Lookup.lead);
+    fixture.cache.purge(new PurgeScope({ ...everything, name: null, server: 1 }, null));
+    fixture.store('of another server');
+    assert.equal(fixture.lookup(), Lookup.hit);
   });
 
   it('counts what happens by route', () => {
