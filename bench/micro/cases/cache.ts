@@ -1,8 +1,10 @@
+import { decoder } from '../../../native/index.js';
+import type { CacheSnapshot } from '../../../src/config/snapshot.js';
 import { ANSWER_HEAD_BYTES, AnswerHead } from '../../../src/shared/answer-head.js';
 import { Counters, counterMemory } from '../../../src/shared/counters.js';
 import { VerdictRecord } from '../../../src/shared/verdict-record.js';
-import { CacheEvents, type CacheQuery, Lookup, ResponseCache } from '../../../workers/cache/index.js';
-import { fullSnapshot } from '../fixture.js';
+import { CacheEvents, type CacheQuery, CacheRules, Lookup, ResponseCache } from '../../../workers/cache/index.js';
+import { catalogOf, fullSnapshot } from '../fixture.js';
 import { type Case, keep } from '../runner.js';
 
 const ENTRIES = 1000;
@@ -61,4 +63,45 @@ export const cacheCases: readonly Case[] = [
       };
     },
   },
+  ruleCase('off', {}),
+  ruleCase('on', { tools: true, patterns: ['bench__*'], exclude: ['*__secret_*'] }),
+  {
+    name: 'cache arguments',
+    what: 'cache: the arguments of a call in canonical form and their hash, 75 bytes, members not in order',
+    setup() {
+      const bytes = Buffer.from('{"path": "/srv/data/000123.txt", "lines": 100, "from": {"line": 7, "at": 1}}');
+      const out = new Uint8Array(bytes.length);
+      const hash = new Int32Array(2);
+      return {
+        run(times) {
+          for (let i = 0; i < times; i++) {
+            decoder.hash(out, 0, decoder.canonical(bytes, 0, bytes.length, out), hash);
+            keep(hash[0]!);
+          }
+        },
+      };
+    },
+  },
 ];
+
+/** What each decision pays to find out whether the answer is stored. */
+function ruleCase(name: string, cache: Partial<CacheSnapshot>): Case {
+  return {
+    name: `cache rule ${name}`,
+    what: `cache: whether an answer is stored, global rule ${name}, 1,000 tools`,
+    setup() {
+      const snapshot = { ...fullSnapshot(), routes: [] };
+      const rules = new CacheRules({ ...snapshot, cache: { ...snapshot.cache, ...cache } }, catalogOf(1000));
+      const target = { server: 0, route: -1, entry: 0 };
+      const bytes = Buffer.from('bench__tool_00000');
+      return {
+        run(times) {
+          for (let i = 0; i < times; i++) {
+            target.entry = i % 1000;
+            keep(rules.ruleOf('tools', target, bytes, 0, bytes.length) === null ? 0 : 1);
+          }
+        },
+      };
+    },
+  };
+}

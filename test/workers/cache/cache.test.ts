@@ -9,6 +9,7 @@ import { Counter, Counters, counterMemory } from '../../../src/shared/counters.j
 import { VerdictRecord } from '../../../src/shared/verdict-record.js';
 import type { CachePurge } from '../../../src/shared/worker-messages.js';
 import { CacheEvents, type CacheQuery, Lookup, PurgeScope, ResponseCache } from '../../../workers/cache/index.js';
+import { copyKey, hashQuery, isKeyOf } from '../../../workers/cache/key.js';
 import { route, snapshot } from '../fixture.js';
 
 interface Parts {
@@ -160,6 +161,27 @@ describe('response cache', () => {
     fixture.store('two');
     assert.equal(fixture.lookup({ args: '{"a":2}', hash }), Lookup.hit);
     assert.equal(fixture.result, 'two');
+  });
+
+  it('compares every part of a key, whatever the hashes are', () => {
+    const query = queryOf();
+    const key = copyKey(query, hashQuery(query));
+    assert.ok(isKeyOf(key, query));
+    const others: Parts[] = [
+      { name: 'tooL' },
+      { args: '{"a":2}' },
+      { route: 1 },
+      { subject: 7 },
+      { kind: 11 },
+      { server: 1 },
+      { view: 1 },
+      { group: 1 },
+      { headers: 'a' },
+    ];
+    for (const parts of others) assert.equal(isKeyOf(key, queryOf(parts)), false, JSON.stringify(parts));
+    const longer = queryOf({ headers: 'ab' });
+    assert.equal(isKeyOf(copyKey(queryOf({ headers: 'a' }), 0), longer), false);
+    assert.ok(isKeyOf(copyKey(queryOf({ headers: 'a' }), 0), { ...longer, headersLength: 1 }));
   });
 
   it('coalesces calls: one leads, the others wait and get its result', () => {
