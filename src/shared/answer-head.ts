@@ -17,8 +17,8 @@ export const CacheOutcome = codes('CacheOutcome', {
 });
 export type CacheOutcome = CodeOf<typeof CacheOutcome>;
 
-/** Words of the head. */
-const Word = {
+/** Words of the head; {@link AnswerHead} describes them. */
+export const AnswerWord = {
   server: 0,
   freshMs: 1,
   staleMs: 2,
@@ -31,8 +31,9 @@ const Word = {
   outcome: 9,
 } as const;
 
-/** Bytes of the head. */
-export const ANSWER_HEAD_BYTES = 40;
+/** Words and bytes of the head. */
+export const ANSWER_HEAD = 10;
+export const ANSWER_HEAD_BYTES = 4 * ANSWER_HEAD;
 
 /** The head as fields; one is reused for each answer. */
 export class AnswerHead {
@@ -73,30 +74,30 @@ export class AnswerHead {
 
   /** Reads the head at `bytes[at]`. */
   read(bytes: Buffer, at: number): void {
-    this.server = bytes.readInt32LE(at + 4 * Word.server);
-    this.freshMs = bytes.readInt32LE(at + 4 * Word.freshMs);
-    this.staleMs = bytes.readInt32LE(at + 4 * Word.staleMs);
-    this.staleIfErrorMs = bytes.readInt32LE(at + 4 * Word.staleIfErrorMs);
-    this.isPrivate = bytes.readInt32LE(at + 4 * Word.isPrivate) !== 0;
-    this.resultTtlMs = bytes.readInt32LE(at + 4 * Word.resultTtlMs);
-    this.ttlStart = bytes.readInt32LE(at + 4 * Word.ttlStart);
-    this.ttlEnd = bytes.readInt32LE(at + 4 * Word.ttlEnd);
-    this.ageMs = bytes.readInt32LE(at + 4 * Word.ageMs);
-    this.outcome = bytes.readInt32LE(at + 4 * Word.outcome) as CacheOutcome;
+    this.server = bytes.readInt32LE(at + 4 * AnswerWord.server);
+    this.freshMs = bytes.readInt32LE(at + 4 * AnswerWord.freshMs);
+    this.staleMs = bytes.readInt32LE(at + 4 * AnswerWord.staleMs);
+    this.staleIfErrorMs = bytes.readInt32LE(at + 4 * AnswerWord.staleIfErrorMs);
+    this.isPrivate = bytes.readInt32LE(at + 4 * AnswerWord.isPrivate) !== 0;
+    this.resultTtlMs = bytes.readInt32LE(at + 4 * AnswerWord.resultTtlMs);
+    this.ttlStart = bytes.readInt32LE(at + 4 * AnswerWord.ttlStart);
+    this.ttlEnd = bytes.readInt32LE(at + 4 * AnswerWord.ttlEnd);
+    this.ageMs = bytes.readInt32LE(at + 4 * AnswerWord.ageMs);
+    this.outcome = bytes.readInt32LE(at + 4 * AnswerWord.outcome) as CacheOutcome;
   }
 
   /** Writes the head to `bytes[at]`. Times are whole milliseconds below 2^31. */
   write(bytes: Buffer, at: number): void {
-    bytes.writeInt32LE(this.server, at + 4 * Word.server);
-    bytes.writeInt32LE(this.freshMs, at + 4 * Word.freshMs);
-    bytes.writeInt32LE(this.staleMs, at + 4 * Word.staleMs);
-    bytes.writeInt32LE(this.staleIfErrorMs, at + 4 * Word.staleIfErrorMs);
-    bytes.writeInt32LE(this.isPrivate ? 1 : 0, at + 4 * Word.isPrivate);
-    bytes.writeInt32LE(this.resultTtlMs, at + 4 * Word.resultTtlMs);
-    bytes.writeInt32LE(this.ttlStart, at + 4 * Word.ttlStart);
-    bytes.writeInt32LE(this.ttlEnd, at + 4 * Word.ttlEnd);
-    bytes.writeInt32LE(this.ageMs, at + 4 * Word.ageMs);
-    bytes.writeInt32LE(this.outcome, at + 4 * Word.outcome);
+    bytes.writeInt32LE(this.server, at + 4 * AnswerWord.server);
+    bytes.writeInt32LE(this.freshMs, at + 4 * AnswerWord.freshMs);
+    bytes.writeInt32LE(this.staleMs, at + 4 * AnswerWord.staleMs);
+    bytes.writeInt32LE(this.staleIfErrorMs, at + 4 * AnswerWord.staleIfErrorMs);
+    bytes.writeInt32LE(this.isPrivate ? 1 : 0, at + 4 * AnswerWord.isPrivate);
+    bytes.writeInt32LE(this.resultTtlMs, at + 4 * AnswerWord.resultTtlMs);
+    bytes.writeInt32LE(this.ttlStart, at + 4 * AnswerWord.ttlStart);
+    bytes.writeInt32LE(this.ttlEnd, at + 4 * AnswerWord.ttlEnd);
+    bytes.writeInt32LE(this.ageMs, at + 4 * AnswerWord.ageMs);
+    bytes.writeInt32LE(this.outcome, at + 4 * AnswerWord.outcome);
   }
 }
 

@@ -1,8 +1,15 @@
 import type { CacheRule } from '../../src/config/snapshot.js';
-import { ANSWER_HEAD_BYTES, type AnswerHead, type CacheOutcome } from '../../src/shared/answer-head.js';
+import {
+  ANSWER_HEAD,
+  ANSWER_HEAD_BYTES,
+  type AnswerHead,
+  AnswerWord,
+  type CacheOutcome,
+} from '../../src/shared/answer-head.js';
 import type { Milliseconds } from '../../src/units.js';
 import { type Key, keyBytes } from './key.js';
 
+const NO_WORDS = new Int32Array(ANSWER_HEAD);
 /** What an entry costs besides its bytes. */
 const OVERHEAD = 256;
 /** Time for which calls whose answer could not be shared are forwarded at once, instead of one after the other. */
@@ -23,7 +30,7 @@ export class Entry {
   readonly key: Key;
   /** Index of the server that gave the answer. */
   readonly server: number;
-  /** The head (src/shared/answer-head.ts) and the result; null = answers to the key are not shared. */
+  /** The head (src/shared/answer-head.ts) and the result, in memory of their own; null = answers to the key are not shared. */
   readonly answer: Buffer | null;
   readonly times: EntryTimes;
   /** Whether calls that come while the answer is fetched may wait for it. */
@@ -31,6 +38,8 @@ export class Entry {
   /** Until then the answer is served without a call to the upstream, which has failed. */
   #retryAt = 0;
   readonly #resultTtlMs: number;
+  /** The words of the head. */
+  readonly #words: Int32Array;
 
   constructor(key: Key, head: AnswerHead, answer: Buffer | null, times: EntryTimes) {
     this.key = key;
@@ -39,6 +48,7 @@ export class Entry {
     this.times = times;
     this.isShared = times.freshUntil > times.receivedAt;
     this.#resultTtlMs = head.resultTtlMs;
+    this.#words = answer === null ? NO_WORDS : new Int32Array(answer.buffer, answer.byteOffset, ANSWER_HEAD);
   }
 
   /** Bytes that it is counted with. */
@@ -82,17 +92,18 @@ export class Entry {
   }
 
   /** The answer for a call of this moment: its head says its age, the time left, and what `ttlMs` is now. */
-  serve(head: AnswerHead, now: number, outcome: CacheOutcome): Buffer {
-    const answer = this.answer!;
-    const { receivedAt, freshUntil } = this.times;
-    head.read(answer, 0);
-    head.ageMs = Math.floor(now - receivedAt);
-    head.freshMs = Math.floor(freshUntil - now);
+  serve(now: number, outcome: CacheOutcome): Buffer {
+    const words = this.#words;
+    const ageMs = Math.floor(now - this.times.receivedAt);
+    const freshMs = Math.floor(this.times.freshUntil - now);
+    words[AnswerWord.ageMs] = ageMs;
+    words[AnswerWord.freshMs] = freshMs;
+    words[AnswerWord.outcome] = outcome;
     // Never longer than the upstream has said, whatever the rule is.
-    if (this.#resultTtlMs >= 0) head.resultTtlMs = Math.max(0, Math.min(this.#resultTtlMs - head.ageMs, head.freshMs));
-    head.outcome = outcome;
-    head.write(answer, 0);
-    return answer;
+    if (this.#resultTtlMs >= 0) {
+      words[AnswerWord.resultTtlMs] = Math.max(0, Math.min(this.#resultTtlMs - ageMs, freshMs));
+    }
+    return this.answer!;
   }
 }
 

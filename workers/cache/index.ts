@@ -156,7 +156,7 @@ export class ResponseCache {
     if (entry !== undefined) {
       if (entry.isFresh(now)) {
         this.#events.add('hit', query.route);
-        this.answer = entry.serve(this.#head, now, CacheOutcome.hit);
+        this.answer = entry.serve(now, CacheOutcome.hit);
         return Lookup.hit;
       }
       if (entry.passes(now)) return Lookup.bypass;
@@ -167,7 +167,7 @@ export class ResponseCache {
     if (flight === undefined) {
       this.#events.add('miss', query.route);
       const servesOnError = entry?.servesOnError(now) ?? false;
-      this.answer = servesOnError ? entry!.serve(this.#head, now, CacheOutcome.error) : NO_ANSWER;
+      this.answer = servesOnError ? entry!.serve(now, CacheOutcome.error) : NO_ANSWER;
       this.key = this.#open(copyKey(query, number), rule, [], now).id;
       return Lookup.lead;
     }
@@ -180,7 +180,7 @@ export class ResponseCache {
 
   #serveStale(entry: Entry, now: number, outcome: CacheOutcome): Lookup {
     this.#events.add('stale', entry.key.route);
-    this.answer = entry.serve(this.#head, now, outcome);
+    this.answer = entry.serve(now, outcome);
     return Lookup.stale;
   }
 
@@ -201,7 +201,7 @@ export class ResponseCache {
       return;
     }
     if (flight.waiters.length === 0) return;
-    const answer = entry.serve(head, now, CacheOutcome.collapsed);
+    const answer = entry.serve(now, CacheOutcome.collapsed);
     for (const waiter of flight.waiters) {
       this.#events.add('coalesced', entry.key.route);
       this.#waiters.answer(waiter, answer);
