@@ -42,6 +42,8 @@ test('docs/caching.md: the example answers as it says', async (scope) => {
   const config = parse(/```yaml\n([\s\S]*?)```/.exec(PAGE)?.[1] ?? '');
   config.mcpServers.demo = everythingStdio();
   const gateway = await startGateway(scope, config);
+  // A list waits for the servers that were not listed yet; a tool that is not listed is not stored.
+  assert.match(await (await fetch(`${gateway.origin}/tools`)).text(), /demo__echo/);
   const steps = stepsOf(/```console\n([\s\S]*?)```/.exec(PAGE)?.[1] ?? '');
   assert.equal(steps.length, 5);
   for (const { url, headers, body, output } of steps) {
