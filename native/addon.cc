@@ -1,6 +1,7 @@
 // The N-API surface. State belongs to the environment, so that every thread that loads the addon has its own.
 #include <napi.h>
 
+#include "canonical.h"
 #include "doorbell.h"
 #include "scan-core.h"
 #include "uws-reads.h"
@@ -104,6 +105,23 @@ napi_value hash(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+napi_value canonical(napi_env env, napi_callback_info info) {
+  napi_value arguments[4];
+  size_t count = 4;
+  napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr);
+  Bytes bytes;
+  Bytes out;
+  size_t start;
+  size_t end;
+  if (count < 4 || !typed_array(env, arguments[0], napi_uint8_array, &bytes) ||
+      !unsigned_number(env, arguments[1], &start) || !unsigned_number(env, arguments[2], &end) ||
+      end > bytes.length || start > end || !typed_array(env, arguments[3], napi_uint8_array, &out) ||
+      out.length < end - start) {
+    return refuse(env, "canonical(bytes: Uint8Array, start: number, end: number, out: Uint8Array)");
+  }
+  return number(env, static_cast<int32_t>(write_canonical(bytes.data + start, end - start, out.data)));
+}
+
 Napi::Value seed(const Napi::CallbackInfo& info) {
   const uint32_t low = info[0].ToNumber().Uint32Value();
   const uint32_t high = info[1].ToNumber().Uint32Value();
@@ -123,6 +141,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add_hot(env, exports, "scan", scan, state);
   add_hot(env, exports, "splitBatch", split_batch, state);
   add_hot(env, exports, "hash", hash, state);
+  add_hot(env, exports, "canonical", canonical, state);
   exports.Set("seed", Napi::Function::New(env, seed, "seed"));
   exports.Set("kernel", Napi::String::New(env, Scanner::kernel()));
   exports.Set("spanCount", Napi::Number::New(env, kSpanCount));

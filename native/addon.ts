@@ -10,6 +10,7 @@ export interface Addon {
   scan(bytes: Uint8Array, length: number, spans: Int32Array, maxDepth: number): number;
   splitBatch(bytes: Uint8Array, length: number, out: Int32Array): number;
   hash(bytes: Uint8Array, start: number, end: number, out: Int32Array): void;
+  canonical(bytes: Uint8Array, start: number, end: number, out: Uint8Array): number;
   seed(low: number, high: number): void;
   createDoorbell(onRing: () => void): number;
   closeDoorbell(handle: number): void;

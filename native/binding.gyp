@@ -11,7 +11,7 @@
   'targets': [
     {
       'target_name': 'switchyard',
-      'sources': ['addon.cc', 'doorbell.cc', 'scan-core.cc', 'scan-judge.cc', 'scan-uri.cc', 'tokens.cc', 'uws-reads.cc', 'simdjson-kernels.cc'],
+      'sources': ['addon.cc', 'canonical.cc', 'doorbell.cc', 'scan-core.cc', 'scan-judge.cc', 'scan-uri.cc', 'tokens.cc', 'uws-reads.cc', 'simdjson-kernels.cc'],
       'include_dirs': ['<(napi_dir)', '<(simdjson_dir)'],
       'defines': ['NAPI_VERSION=8', 'NAPI_DISABLE_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED', 'SIMDJSON_EXCEPTIONS=0'],
       'cflags_cc': ['-std=c++17', '-fno-exceptions', '-fno-rtti'],

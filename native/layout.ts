@@ -264,6 +264,13 @@ export interface Decoder {
    * equal hashes do not mean equal bytes, and with the seed collisions can be constructed.
    */
   hash(bytes: Uint8Array, start: number, end: number, out: Int32Array): void;
+  /**
+   * Writes the canonical form of the JSON value `bytes[start, end)` (canonical.ts), the same in both decoders.
+   *
+   * @param out at least as long as the value, and other memory
+   * @returns the length of the form; -1 when the bytes are no JSON value, or one that is nested more than 1,024 levels deep
+   */
+  canonical(bytes: Uint8Array, start: number, end: number, out: Uint8Array): number;
   /** Sets the seed of {@link hash} and of `nameHash…`; called once per process and thread, before any scan. */
   seed(low: number, high: number): void;
 }

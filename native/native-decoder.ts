@@ -19,6 +19,7 @@ export function createNativeDecoder(addon: Addon): Decoder {
       if (end - start < SHORT_BYTES) hashBytes(bytes, start, end, seedLow, seedHigh, out, 0);
       else addon.hash(bytes, start, end, out);
     },
+    canonical: addon.canonical,
     seed(low, high) {
       seedLow = low | 0;
       seedHigh = high | 0;

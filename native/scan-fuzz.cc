@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "canonical.h"
 #include "scan-core.h"
 #include "simdjson.h"
 
@@ -93,6 +94,16 @@ void one_input(const uint8_t* data, size_t length) {
     int32_t out[8];
     kernel.scanner->split(exact.get(), length, out, 8);
     kernel.scanner->hash(exact.get(), length, out);
+  }
+  const std::unique_ptr<uint8_t[]> form(new uint8_t[length]);
+  const int64_t formed = switchyard::write_canonical(exact.get(), length, form.get());
+  if (formed < 0) return;
+  // The form is its own canonical form.
+  const size_t form_length = static_cast<size_t>(formed);
+  const std::unique_ptr<uint8_t[]> again(new uint8_t[form_length]);
+  if (switchyard::write_canonical(form.get(), form_length, again.get()) != formed ||
+      memcmp(form.get(), again.get(), form_length) != 0) {
+    fail("the canonical form has another canonical form", exact.get(), length);
   }
 }
 

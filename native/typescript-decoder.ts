@@ -3,6 +3,7 @@
  * `scan-core.cc` makes the same decisions in the same order; both have to be changed together.
  */
 
+import { writeCanonical } from './canonical.js';
 import { hashBytes } from './hash.js';
 import { JsonReader } from './json-reader.js';
 import { equalBytes, equalDecoded, findKey, KEY_COUNT, Key, Level } from './keys.js';
@@ -43,6 +44,7 @@ const NO_METHODS: readonly KnownMethod[] = [];
 /** {@link Decoder} over plain bytes. Not re-entrant: one scan at a time. */
 class TypeScriptDecoder implements Decoder {
   readonly kind = 'typescript';
+  readonly canonical = writeCanonical;
   readonly #reader = new JsonReader();
   /** Where the value of each key was found; -1 when it was not. */
   readonly #starts = new Int32Array(KEY_COUNT);
@@ -57,7 +59,6 @@ class TypeScriptDecoder implements Decoder {
     this.#seedLow = low | 0;
     this.#seedHigh = high | 0;
   }
-
   hash(bytes: Uint8Array, start: number, end: number, out: Int32Array): void {
     hashBytes(bytes, start, end, this.#seedLow, this.#seedHigh, out, 0);
   }

@@ -17,7 +17,7 @@ mkdir -p "$out"
 
 sanitize='-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
 flags="-std=c++17 -O1 -g1 -Wall -Wextra -Inative -I$simdjson"
-sources='native/scan-core.cc native/scan-judge.cc native/scan-uri.cc native/tokens.cc native/scan-fuzz.cc native/simdjson-kernels.cc'
+sources='native/canonical.cc native/scan-core.cc native/scan-judge.cc native/scan-uri.cc native/tokens.cc native/scan-fuzz.cc native/simdjson-kernels.cc'
 compiler=${CXX:-g++}
 if [ "${SWITCHYARD_LIBFUZZER:-0}" = 1 ]; then
   compiler=${CXX:-clang++}

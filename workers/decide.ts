@@ -19,10 +19,10 @@ import type { FrontMessage, PolicyTask, WorkerMessage } from '../src/shared/work
 import { Authenticator, Outcome } from './authenticate/index.js';
 import { Inquiries, type InquiryRequests } from './authenticate/inquiries.js';
 import { type KeyRequests, KeySources } from './authenticate/keys.js';
-import { ANONYMOUS, type Principal } from './authenticate/principal.js';
+import type { Principal } from './authenticate/principal.js';
 import { RefusalReports } from './authenticate/refusal-reports.js';
 import { Revoked } from './authenticate/revoked.js';
-import { type CacheRule, Lookup, ResponseCache } from './cache/index.js';
+import { CachedCalls } from './cached-calls.js';
 import { Finder } from './find/index.js';
 import { Action, actionOf, isCall, isList, unknownError } from './find/methods.js';
 import { Visibility } from './find/visibility.js';
@@ -49,7 +49,6 @@ export interface Front extends FrontBell, KeyRequests, InquiryRequests {
 export class Decider {
   readonly #requests: Ring;
   readonly #verdict: VerdictWriter;
-  readonly #maxResult: number;
   readonly #front: Front;
   readonly #epochs: Epochs;
   readonly #counters: Counters;
@@ -60,6 +59,7 @@ export class Decider {
   readonly #task: PolicyTask;
   /** The record that is read from the ring. */
   readonly #record = new RequestRecord();
+  readonly #cached: CachedCalls;
   #snapshot: Snapshot;
   #catalog: CatalogTable;
   #authenticator: Authenticator;
@@ -72,9 +72,9 @@ export class Decider {
   #restrictsLists: boolean;
   #guard: Guard;
   #client: CurrentClient;
-  #cache: ResponseCache;
   #rewriter: Rewriter;
   #revocation: number;
+  #purges: number;
   /** Tokens that are being verified. */
   #pending = 0;
   #now = 0;
@@ -85,7 +85,6 @@ export class Decider {
     this.#front = front;
     this.#requests = new Ring(task.requests);
     const verdicts = new Ring(task.verdicts);
-    this.#maxResult = maxResultBytes(verdicts);
     this.#verdict = new VerdictWriter(verdicts, front);
     this.#epochs = new Epochs(task.epochs);
     this.#counters = new Counters(task.counters, task.worker + 1);
@@ -101,9 +100,18 @@ export class Decider {
     this.#finder = this.#finderOf(0);
     this.#visibility = new Visibility(this.#guard);
     this.#restrictsLists = restrictsLists(task.snapshot);
-    this.#cache = this.#newCache();
     this.#rewriter = createRewriter(task.snapshot);
     this.#revocation = this.#epochs.revocation();
+    this.#purges = this.#epochs.purge();
+    const { incarnation } = task;
+    const parts = {
+      verdict: this.#verdict,
+      counters: this.#counters,
+      front,
+      maxResult: maxResultBytes(verdicts),
+      incarnation,
+    };
+    this.#cached = new CachedCalls(parts, task.snapshot, task.catalog);
   }
 
   /** Its fields are the outcome of the last decision; for explanations. */
@@ -148,7 +156,7 @@ export class Decider {
   /** What is due without a request. */
   tick(): void {
     this.#now = monotonic();
-    this.#cache.expire(this.#now);
+    this.#cached.expire(this.#now);
     this.#verdict.flush();
   }
 
@@ -168,7 +176,10 @@ export class Decider {
       case 'catalog':
         this.#catalog = message.catalog;
         this.#renewFinders();
-        this.#cache.clear();
+        this.#cached.setCatalog(message.catalog);
+        break;
+      case 'purge':
+        this.#cached.purge(message);
         break;
       case 'snapshot':
         this.#reconfigure(message.snapshot, message.buckets);
@@ -188,8 +199,7 @@ export class Decider {
     this.#restrictsLists = restrictsLists(snapshot);
     this.#renewFinders();
     this.#rewriter = createRewriter(snapshot);
-    for (const waiter of this.#cache.abandon()) this.#verdict.forward(waiter);
-    this.#cache = this.#newCache(this.#cache.lastId);
+    this.#cached.reconfigure(snapshot, this.#catalog);
   }
 
   #renewFinders(): void {
@@ -225,11 +235,6 @@ export class Decider {
     return new Guard(snapshot, plan, viewBuckets(layout, this.#task.worker + 2, plan), this.#counters, client);
   }
 
-  #newCache(lastId = 0): ResponseCache {
-    const { cache } = this.#snapshot;
-    return new ResponseCache(cache, this.#maxResult, this.#task.incarnation, this.#counters, this.#verdict, lastId);
-  }
-
   #handle(request: RequestRecord): void {
     try {
       this.#synchronize(request.catalogVersion);
@@ -238,13 +243,13 @@ export class Decider {
           this.#decide(request);
           break;
         case Ask.store:
-          this.#cache.store(request.cacheKey, request.bytes, request.payloadStart, request.payloadEnd, this.#now);
+          this.#cached.store(request, this.#now);
           break;
         case Ask.release:
-          this.#cache.release(request.cacheKey, this.#now);
+          this.#cached.release(request, this.#now);
           break;
         case Ask.cancel:
-          this.#cache.cancel(request.slot, request.generation);
+          this.#cached.cancel(request);
           break;
       }
     } catch (error) {
@@ -265,7 +270,12 @@ export class Decider {
       this.#receiveAll();
       this.#revocation = revocation;
       this.#authenticator.forget();
-      this.#cache.clear();
+      this.#cached.clear();
+    }
+    const purges = this.#epochs.purge();
+    if (purges !== this.#purges) {
+      this.#receiveAll();
+      this.#purges = purges;
     }
   }
 
@@ -380,13 +390,13 @@ export class Decider {
       else this.#verdict.denyGuarded(guard);
       return;
     }
-    const rule = this.#cacheRule(action, request);
+    const rule = this.#cached.ruleOf(action, request, finder);
     if (rule !== null && !request.has(RequestFlag.hasArguments)) {
       this.#verdict.permit(Verdict.needsArguments, principal.expiresAt, guard);
       return;
     }
     if (!guard.take(true, finder, this.#now)) this.#verdict.denyGuarded(guard);
-    else if (rule !== null) this.#lookUp(request, rule, principal);
+    else if (rule !== null) this.#cached.lookUp(request, rule, principal, finder, guard, this.#now);
     else {
       const isForOnce = finder.isRandom || this.#rewriter.concerns(finder);
       this.#verdict.permit(Verdict.forward, isForOnce ? 0 : principal.expiresAt, guard);
@@ -433,46 +443,6 @@ export class Decider {
 
   #denyMethod(isModern: boolean): void {
     this.#verdict.deny(isModern ? METHOD_NOT_FOUND_MODERN : METHOD_NOT_FOUND);
-  }
-
-  /** The cache rule for the call that was found, or null. */
-  #cacheRule(action: number, request: RequestRecord): CacheRule | null {
-    if (!this.#snapshot.cache.enabled) return null;
-    if (request.has(RequestFlag.uncacheable) || action === Action.complete) return null;
-    const route = this.#finder.route < 0 ? undefined : this.#snapshot.routes[this.#finder.route];
-    if (route === undefined || route.cache === null) return null;
-    const isPublic = route.cache.public;
-    if (this.#isIsolated(this.#finder.server, isPublic)) return null;
-    const group = route.variants?.groups[this.#finder.variant];
-    for (const server of group?.servers ?? route.servers) if (this.#isIsolated(server, isPublic)) return null;
-    return route.cache;
-  }
-
-  /** Whether the child or session of a server serves one session or principal only, so that its answers must not be shared. */
-  #isIsolated(server: number, isPublic: boolean): boolean {
-    const isolation = server < 0 ? 'shared' : this.#snapshot.servers[server]?.isolation;
-    return isolation === 'session' || (isolation === 'principal' && isPublic);
-  }
-
-  #lookUp(request: RequestRecord, rule: CacheRule, principal: Principal): void {
-    request.route = this.#finder.route;
-    request.variant = this.#finder.variant;
-    request.kind = request.method * 2 + (request.flags & RequestFlag.modern);
-    request.digest = rule.public ? ANONYMOUS.digest : principal.digest;
-    const { head } = this.#verdict;
-    switch (this.#cache.lookup(request, rule, this.#now, head)) {
-      case Lookup.wait:
-        break;
-      case Lookup.lead:
-        head.cacheKey = this.#cache.key;
-        this.#verdict.permit(Verdict.lead, 0, this.#guard);
-        break;
-      case Lookup.bypass:
-        this.#verdict.permit(Verdict.forward, 0, this.#guard);
-        break;
-      default:
-        this.#verdict.answer(head, this.#cache.result);
-    }
   }
 
   #begin(request: RequestRecord): void {

@@ -52,11 +52,15 @@ export class RequestRecord implements CacheQuery {
   valueStart = 0;
   valueEnd = 0;
 
-  /** The rest of the cache query; set by the decider before a look-up. */
+  /** The rest of the cache query; set before a look-up (cached-calls.ts). */
+  server = -1;
   route = -1;
-  variant = -1;
   digest: Int32Array = ANONYMOUS.digest;
+  subject = '';
   kind = 0;
+  group = -1;
+  headers: Buffer = EMPTY;
+  headersLength = 0;
 
   /** Whether a {@link RequestFlag} is set. */
   has(flag: number): boolean {

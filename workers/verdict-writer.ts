@@ -83,10 +83,10 @@ export class VerdictWriter implements CacheWaiters {
     this.send(head, payload);
   }
 
-  /** Sends the verdict with a result of the cache. */
-  answer(verdict: VerdictRecord, result: Buffer): void {
+  /** Sends the verdict with an answer of the cache, its head in front. */
+  answer(verdict: VerdictRecord, answer: Buffer): void {
     verdict.kind = Verdict.cached;
-    this.send(verdict, result);
+    this.send(verdict, answer);
   }
 
   lead(verdict: VerdictRecord, key: number): void {
@@ -103,7 +103,7 @@ export class VerdictWriter implements CacheWaiters {
   /** Writes a verdict to the ring, behind those that are queued. */
   send(head: VerdictRecord, payload: Buffer): void {
     if (this.#queue.length === 0 && this.#write(head, payload)) return;
-    // Payloads are cached results and prepared texts, which never change: only the head needs a copy.
+    // Payloads are cached answers, of which only the words about their age change, and prepared texts: only the head needs a copy.
     this.#queue.push({ head: head.copy(), payload });
   }
 

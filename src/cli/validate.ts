@@ -251,7 +251,8 @@ function rulesOf(
   if (rateLimit !== null) rules.push(limitInWords(rateLimit));
   if (clientRateLimit !== null) rules.push(`${limitInWords(clientRateLimit)} for each client`);
   if (rateLimitOverride !== null) rules.push(`${limitInWords(rateLimitOverride)} in the place of the global limit`);
-  if (cache !== undefined) rules.push(`cached ${cache.ttlMs} ms`);
+  if (cache === false) rules.push('not cached');
+  else if (cache !== undefined) rules.push(`cached ${cache.ttlMs} ms`);
   return rules.join('; ');
 }
 

@@ -182,7 +182,8 @@ export interface RouteSnapshot {
   readonly clientRateLimit: LimitRule | null;
   /** Takes the place of the global limit. */
   readonly rateLimitOverride: LimitRule | null;
-  readonly cache: { readonly ttlMs: Milliseconds; readonly staleMs: Milliseconds; readonly public: boolean } | null;
+  /** `false` = nothing is stored; null = the global rule decides. */
+  readonly cache: CacheRule | false | null;
   /** 0 = the server's. */
   readonly requestTimeoutMs: Milliseconds;
   /** Calls may be repeated although bytes were sent. */
@@ -272,9 +273,41 @@ export interface RateLimitsSnapshot {
   readonly maxClients: Count;
 }
 
+/** How long answers are served from the cache, and for whom. */
+export interface CacheRule {
+  /** Time for which an answer is fresh. */
+  readonly ttlMs: Milliseconds;
+  /** Time after that for which it may be served while a new one is fetched; 0 = not at all. */
+  readonly staleMs: Milliseconds;
+  /** Time after `ttlMs` for which it is served when the upstream fails; 0 = not at all. */
+  readonly staleIfErrorMs: Milliseconds;
+  /** Principals share entries. */
+  readonly public: boolean;
+}
+
 /** The response cache. */
 export interface CacheSnapshot {
   readonly enabled: boolean;
+  /** Kinds whose answers are stored by `rule`, which routes without a rule of their own have. */
+  readonly tools: boolean;
+  readonly resources: boolean;
+  readonly prompts: boolean;
+  readonly rule: CacheRule;
+  /** Globs over public names and addresses; empty = all, and of tools those that are read-only and idempotent. */
+  readonly patterns: readonly string[];
+  /** Globs over all names; they win. */
+  readonly exclude: readonly string[];
+  /** The same two over resource URIs, in normal form. */
+  readonly resourcePatterns: readonly string[];
+  readonly resourceExclude: readonly string[];
+  /** Positions in `Snapshot.attributes` of the request headers whose values are part of the key. */
+  readonly includeHeaders: readonly number[];
+  /** The time that an upstream gives counts instead of that of the rule. */
+  readonly respectCacheControl: boolean;
+  /** Answers say in `Cache-Status` and `Age` what the cache has done. */
+  readonly headers: boolean;
+  /** Results from the cache say so in `_meta`. */
+  readonly meta: boolean;
   /** Per worker. */
   readonly maxBytes: Bytes;
   readonly maxEntryBytes: Bytes;

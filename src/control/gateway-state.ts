@@ -28,6 +28,7 @@ import type { StandaloneStreams } from '../session/streams/index.js';
 import type { StreamCounts } from '../session/streams/long-lived.js';
 import { planBuckets } from '../shared/bucket-plan.js';
 import type { BufferCounts } from '../shared/buffer-budget.js';
+import type { RouteCacheEvents } from '../shared/cache-events.js';
 import type { CounterMemory, SeriesNames } from '../shared/counters.js';
 import type { Count } from '../units.js';
 import type { UpstreamPool } from '../upstream/pool.js';
@@ -97,6 +98,11 @@ export class GatewayState implements StatsSources {
       parked,
       revoked: revocations.size,
     };
+  }
+
+  cacheEvents(): RouteCacheEvents[] {
+    const scrubber = new Scrubber(this.#parts.config.current.secrets);
+    return this.#parts.pool.cacheEvents.rows().map(({ route, counts }) => ({ route: scrubber.scrub(route), counts }));
   }
 
   upstreams(): UpstreamStatus[] {

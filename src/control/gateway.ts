@@ -28,6 +28,7 @@ import { UpstreamPool } from '../upstream/pool.js';
 import { Accounting } from './accounting.js';
 import { type Admin, type AdminSource, openAdmin } from './admin/admin.js';
 import { BufferRules } from './buffer-rules.js';
+import { CachePurges } from './cache-purges.js';
 import { Front } from './front.js';
 import { FrontLog } from './front-log.js';
 import { GatewayState } from './gateway-state.js';
@@ -61,6 +62,7 @@ class Gateway implements RunningGateway, AdminSource {
   readonly #catalog: Catalog;
   readonly #manifest: ManifestKeeper;
   readonly #upstreams: UpstreamPool;
+  readonly #purges: CachePurges;
   readonly #sessions: SessionTable;
   readonly #streams: StandaloneStreams;
   readonly #accounting: Accounting;
@@ -99,7 +101,8 @@ class Gateway implements RunningGateway, AdminSource {
     // Upstreams and the catalog.
     this.#catalog = new Catalog(snapshot, { threads: this.#control });
     this.#manifest = new ManifestKeeper(config, logger);
-    const changes = new UpstreamChanges(config, this.#catalog, this.#manifest, logger);
+    this.#purges = new CachePurges(config, this.#pool, logger);
+    const changes = new UpstreamChanges(config, this.#catalog, this.#manifest, this.#purges, logger);
     const sink = new UpstreamMessages();
     this.#upstreams = new UpstreamPool({
       config,
@@ -237,6 +240,10 @@ class Gateway implements RunningGateway, AdminSource {
   async #listen(snapshot: Snapshot): Promise<void> {
     this.#frontEnd = await openFrontEnd(snapshot, this.#front.pipeline, this.#table, this.#log.logger);
     this.#listeners.push(this.#frontEnd);
+  }
+
+  purgeCache(request: unknown): void {
+    this.#purges.requested(request);
   }
 
   /** The document of /metrics, rendered in the control pool: many series take milliseconds. */

@@ -6,6 +6,7 @@ import type { Snapshot } from '../config/snapshot.js';
 import { packedCount } from '../shared/packed.js';
 import type { Subscriptions } from '../subscriptions/index.js';
 import type { ConnectionOwner, Discovery, ListChanges, UpstreamEvents } from '../upstream/core/types.js';
+import type { CachePurges } from './cache-purges.js';
 import type { UpstreamSummary } from './upstream-summary.js';
 
 /** Distributes catalogs and notifications: Front. */
@@ -25,14 +26,16 @@ export class UpstreamChanges implements UpstreamEvents, CatalogListener {
   readonly #config: Current<Snapshot>;
   readonly #catalog: Catalog;
   readonly #manifest: KeptLists;
+  readonly #purges: CachePurges;
   readonly #logger: Logger;
   #front!: ChangeReceiver;
   #summary!: Pick<UpstreamSummary, 'changed'>;
 
-  constructor(config: Current<Snapshot>, catalog: Catalog, manifest: KeptLists, logger: Logger) {
+  constructor(config: Current<Snapshot>, catalog: Catalog, manifest: KeptLists, purges: CachePurges, logger: Logger) {
     this.#config = config;
     this.#catalog = catalog;
     this.#manifest = manifest;
+    this.#purges = purges;
     this.#logger = logger;
     catalog.attach(this);
   }
@@ -54,12 +57,15 @@ export class UpstreamChanges implements UpstreamEvents, CatalogListener {
     const name = this.#config.current.servers[discovery.server]?.name ?? '';
     this.#logger.info({ server: name, ...counts }, 'upstream listed');
     this.#manifest.discovered(discovery);
+    this.#purges.listed(discovery);
     this.#catalog.update(discovery).catch((error: unknown) => {
       this.#logger.error({ error: String(error) }, 'the catalog cannot be built');
     });
   }
 
   resourceUpdated(server: number, uri: string, bytes: Uint8Array, length: number, owner: ConnectionOwner | null): void {
+    // Before the clients know: what they read now is the new content.
+    this.#purges.resourceUpdated(server, uri);
     this.#front.subscriptions.resourceUpdated(server, uri, bytes, length, owner);
   }
 
@@ -73,6 +79,7 @@ export class UpstreamChanges implements UpstreamEvents, CatalogListener {
   }
 
   replaced(server: number): void {
+    this.#purges.replaced(server);
     this.#front.subscriptions.serverReplaced(server);
   }
 

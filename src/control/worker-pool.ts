@@ -9,6 +9,7 @@ import { createDoorbell, ring } from '../../native/index.js';
 import type { Snapshot } from '../config/snapshot.js';
 import { carryBuckets, createBuckets, planBuckets, sameBuckets } from '../shared/bucket-plan.js';
 import type { BucketLayout, Buckets } from '../shared/buckets.js';
+import { CacheEventTotals } from '../shared/cache-events.js';
 import type { CatalogTable } from '../shared/catalog-table.js';
 import { Counter, type CounterMemory, Counters, counterMemory } from '../shared/counters.js';
 import { Epochs, epochMemory } from '../shared/epochs.js';
@@ -17,6 +18,7 @@ import { RECORD_VERSION } from '../shared/records.js';
 import { Ring, ringMemory } from '../shared/ring.js';
 import type {
   BellAddress,
+  CachePurge,
   FrontMessage,
   Inquiry,
   KeyMessage,
@@ -25,6 +27,7 @@ import type {
   WorkerMessage,
 } from '../shared/worker-messages.js';
 import type { Milliseconds } from '../units.js';
+import type { WorkerCaches } from './cache-purges.js';
 import { CredentialChecks } from './credential-checks.js';
 import type { KeyReceiver } from './jwks-cache.js';
 import { KeySets } from './key-sets.js';
@@ -85,11 +88,12 @@ class Slot implements PoolSlot {
 }
 
 /** See the file comment. One per gateway. */
-export class WorkerPool implements PolicyPool, KeyReceiver {
+export class WorkerPool implements PolicyPool, KeyReceiver, WorkerCaches {
   readonly epochs: Epochs;
   /** The front's own counters; reading them adds up all threads. */
   readonly counters: Counters;
   readonly counterMemory: CounterMemory;
+  readonly cacheEvents = new CacheEventTotals();
   readonly size: number;
   readonly #epochMemory: SharedArrayBuffer;
   readonly #options: WorkerPoolOptions;
@@ -239,6 +243,11 @@ export class WorkerPool implements PolicyPool, KeyReceiver {
     this.#post(message);
   }
 
+  purge(message: CachePurge): void {
+    this.#post(message);
+    this.epochs.purged();
+  }
+
   /** Terminates a worker that hangs; it is replaced like one that crashed. */
   terminate(index: number, why: string): void {
     this.#slotAt(index).abort.abort(why);
@@ -303,6 +312,8 @@ export class WorkerPool implements PolicyPool, KeyReceiver {
       void this.#keys.request(message.url, message.version);
     } else if (message.type === 'inquiry') {
       void this.#answer(slot, message.id, message.inquiry);
+    } else if (message.type === 'cacheEvents') {
+      this.cacheEvents.add(message.events);
     } else if (message.type === 'refusedToken') {
       this.#report(`a token with a good signature was refused: ${message.why}`);
     } else {

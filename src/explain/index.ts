@@ -109,7 +109,7 @@ export function explain(call: ExplainedCall, snapshot: Snapshot, catalog: Catalo
       (permission) => permission === (finder.isReading ? 'read' : 'write'),
     ),
     limits: decided.limits.map(({ path, rule }) => ({ key: path, limit: limitInWords(rule) })),
-    cache: verdict.kind === Verdict.lead ? (route?.cache ?? null) : null,
+    cache: verdict.kind === Verdict.lead ? route?.cache || snapshot.cache.rule : null,
     variant: variantOf(decided, route),
     servers: serversOf(verdict.kind, group?.servers ?? route?.servers ?? [], verdict.server).map(nameOf),
     timeoutMs: route?.requestTimeoutMs || (servers[verdict.server]?.requestTimeoutMs ?? 0),

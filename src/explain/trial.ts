@@ -4,6 +4,7 @@ import { typescriptDecoder } from '../../native/index.js';
 import { Decider } from '../../workers/decide.js';
 import type { Finder } from '../../workers/find/index.js';
 import type { Snapshot } from '../config/snapshot.js';
+import { CallArguments } from '../request/dispatch/call-arguments.js';
 import { writeDecide } from '../request/dispatch/request-record.js';
 import { createBuckets, type PlannedLimit, planBuckets } from '../shared/bucket-plan.js';
 import type { BucketLayout } from '../shared/buckets.js';
@@ -47,17 +48,19 @@ export function decide(call: ExplainedCall, snapshot: Snapshot, catalog: Catalog
   const rings = { requests: requestMemory, verdicts: verdictMemory };
   const decider = createDecider(withPrincipal(snapshot, call), catalog, rings, buckets.layout);
   const verdict = new VerdictRecord();
-  const hash = new Int32Array(2);
-  const { argumentsStart, argumentsEnd } = exchange.message.spans;
-  if (argumentsStart >= 0) typescriptDecoder.hash(body, argumentsStart, argumentsEnd, hash);
+  exchange.message.body = body;
+  exchange.message.bodyLength = body.length;
+  const args = new CallArguments(typescriptDecoder);
   let payload = '';
   let passes = 0;
   do {
     // The second pass has the arguments, as in dispatch.
     const { finder } = decider;
     finder.conditions.trace = [];
-    const isWritten = writeDecide(requests, exchange, body, catalog.version, true, passes === 0 ? null : hash) >= 0;
-    if (!isWritten) throw new QuestionError('the arguments are too large');
+    const isSecond = passes > 0;
+    if (isSecond && !args.read(exchange)) throw new QuestionError('a member of the arguments is repeated');
+    const written = writeDecide(requests, exchange, body, catalog.version, true, isSecond ? args : null);
+    if (written < 0) throw new QuestionError('the arguments are too large');
     decider.run(1);
     const at = verdicts.peek();
     if (at < 0) throw new Error('the policy has not decided');

@@ -82,6 +82,10 @@ export const SINGLE_COUNTERS: Readonly<Record<SingleCounter, { readonly name: st
     help: 'Policy workers replaced after limits.workerHangMs without progress.',
   },
   cacheStored: { name: 'cache_stored_total', help: 'Answers stored in the response cache.' },
+  cachePurged: {
+    name: 'cache_purged_total',
+    help: 'Answers dropped from the response cache by purges: of operators, of changed resources and lists.',
+  },
   cacheEvicted: { name: 'cache_evicted_total', help: 'Answers evicted from the response cache.' },
   jwksRefreshes: { name: 'jwks_refreshes_total', help: 'Fetches of the JWK Set.' },
   jwksFailures: { name: 'jwks_failures_total', help: 'Fetches of the JWK Set that failed.' },

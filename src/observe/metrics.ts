@@ -5,6 +5,7 @@
  */
 import { LISTS } from '../catalog/types.js';
 import type { StreamCounts } from '../session/streams/long-lived.js';
+import { CACHE_EVENTS } from '../shared/cache-events.js';
 import { Counter, type CounterName, Counters, Series, type SeriesKind, type SeriesView } from '../shared/counters.js';
 import type { EndpointState } from '../upstream/core/types.js';
 import { clientBuckets } from './limit-stats.js';
@@ -45,6 +46,14 @@ export async function renderMetrics(state: ObservedState): Promise<string> {
   metrics.histogram('event_loop_delay_seconds', 'Delay of the event loop of the front.', BUCKETS, [
     { labels: {}, view: counters.read(loopDelay) },
   ]);
+  metrics.counter<string>(
+    'cache_events_total',
+    'What happened in the response cache, by route; an empty route stands for calls without one.',
+    ['route', 'event'],
+    state.cacheEvents.flatMap(({ route, counts }) =>
+      CACHE_EVENTS.map((event, position) => ({ labels: { route, event }, value: counts[position] ?? 0 })),
+    ),
+  );
   const read = (lines: string, labelsOf: (name: string) => CallSeries['labels']): CallSeries[] =>
     namedSeries(lines).map(({ name, id }) => ({ labels: labelsOf(name), view: counters.read(id) }));
   callsOf(

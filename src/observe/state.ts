@@ -2,12 +2,14 @@
  * The state that the admin listener shows, as plain data of one moment: collected on the main thread in microseconds,
  * rendered in the control pool. Counters and histograms are not copied: their shared memory is passed along.
  */
+
 import type { RouteFault } from '../catalog/route-faults.js';
 import type { CatalogProblem, RenamedItem } from '../catalog/types.js';
 import type { ServerSnapshot } from '../config/snapshot.js';
 import type { ServerRequestCounts } from '../server-requests/index.js';
 import type { StreamCounts } from '../session/streams/long-lived.js';
 import type { BufferCounts } from '../shared/buffer-budget.js';
+import type { RouteCacheEvents } from '../shared/cache-events.js';
 import type { CounterMemory, SeriesNames } from '../shared/counters.js';
 import type { Bytes, Count, Milliseconds } from '../units.js';
 import type { BreakerState } from '../upstream/balance/breaker.js';
@@ -105,6 +107,8 @@ export interface StatsSources {
   readonly seriesNames: Pick<SeriesNames, 'entries' | 'other'>;
   snapshotVersion(): number;
   gauges(): Gauges;
+  /** Events of the response cache by route. */
+  cacheEvents(): readonly RouteCacheEvents[];
   upstreams(): readonly UpstreamStatus[];
   workers(): readonly WorkerStatus[];
   catalog(): CatalogStatus;
@@ -138,6 +142,7 @@ export interface ObservedState {
   readonly otherSeries: number;
   readonly snapshotVersion: number;
   readonly gauges: Gauges;
+  readonly cacheEvents: readonly RouteCacheEvents[];
   readonly upstreams: readonly UpstreamStatus[];
   readonly workers: readonly WorkerStatus[];
   readonly catalog: CatalogStatus;
@@ -174,6 +179,7 @@ export function observe(sources: StatsSources): ObservedState {
     otherSeries: sources.seriesNames.other,
     snapshotVersion: sources.snapshotVersion(),
     gauges: sources.gauges(),
+    cacheEvents: sources.cacheEvents(),
     upstreams: sources.upstreams(),
     workers: sources.workers(),
     catalog: sources.catalog(),

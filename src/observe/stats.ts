@@ -1,4 +1,5 @@
 /** The document of `/stats`: counts and state of the gateway, for people and scripts. */
+import { CACHE_EVENTS } from '../shared/cache-events.js';
 import { Counter, Counters, type Outcome, REFUSED_BY, Series, type SeriesView } from '../shared/counters.js';
 import { LIMIT_SCOPES } from '../shared/limit-scopes.js';
 import type { Count } from '../units.js';
@@ -94,6 +95,12 @@ export function buildStats(state: ObservedState) {
       coalesced: total(Counter.cacheCoalesced),
       stored: total(Counter.cacheStored),
       evicted: total(Counter.cacheEvicted),
+      purged: total(Counter.cachePurged),
+      hitRate: cacheHitRate(counters),
+      routes: state.cacheEvents.map(({ route, counts }) => ({
+        route,
+        ...Object.fromEntries(CACHE_EVENTS.map((event, position) => [event, counts[position] ?? 0])),
+      })),
     },
     limiter: {
       refused: Object.fromEntries(LIMIT_SCOPES.map((scope) => [scope, total(Counter[REFUSED_BY[scope]])])),
@@ -143,6 +150,14 @@ export function buildStats(state: ObservedState) {
     },
     logLinesDropped: state.logDropped,
   };
+}
+
+/** Of the calls that were looked up, the share that was answered without a call of their own; 0 = there were none. */
+function cacheHitRate(counters: Counters): number {
+  const { cacheCoalesced, cacheHits, cacheMisses, cacheStale } = Counter;
+  const answered = counters.total(cacheHits) + counters.total(cacheStale) + counters.total(cacheCoalesced);
+  const all = answered + counters.total(cacheMisses);
+  return all === 0 ? 0 : round(answered / all, 1e6);
 }
 
 /** Event streams that belong to no request, and by which side they were closed. */

@@ -15,7 +15,7 @@ export interface CancellationParts {
     /** The exchange is does not need its verdict, or the result it waits for, any more. */
     forget(exchange: Exchange): void;
     /** The exchange leads a cache key and will have no result. */
-    release(exchange: Exchange): void;
+    release(exchange: Exchange, hasFailed: boolean): void;
   };
   readonly write: {
     /** Ends the answer of a cancelled request. */
@@ -135,7 +135,7 @@ export class Cancellation {
   #cancelUpstream(exchange: Exchange, reason = ''): void {
     exchange.call.upstream?.cancel(exchange, reason);
     exchange.call.upstream = null;
-    if (exchange.verdict.kind === Verdict.lead) this.#parts.dispatch.release(exchange);
+    if (exchange.verdict.kind === Verdict.lead) this.#parts.dispatch.release(exchange, false);
   }
 }
 

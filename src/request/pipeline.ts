@@ -82,8 +82,8 @@ export interface PipelineDispatch {
   dispatch(exchange: Exchange, bytes: Uint8Array, length: number): void;
   /** The exchange is no longer interested in its verdict or in the result it waits for. */
   forget(exchange: Exchange): void;
-  /** The exchange leads a cache key and will have no result. */
-  release(exchange: Exchange): void;
+  /** The exchange leads a cache key and will have no result. @param hasFailed its upstream has failed */
+  release(exchange: Exchange, hasFailed: boolean): void;
 }
 
 /** What is logged of connections and faults. */
@@ -221,9 +221,9 @@ export class Pipeline implements FrontHandler, DecodedMessages, DecidedExchanges
   /**
    * dispatch is done: the verdict is in `exchange.verdict`.
    *
-   * @param payload the scopes of a denial or the result bytes of a cached answer; valid during the call
+   * @param payload the scopes of a denial or an answer of the cache; valid during the call
    */
-  decided(exchange: Exchange, bytes: Uint8Array, length: number, payload: Uint8Array): void {
+  decided(exchange: Exchange, bytes: Uint8Array, length: number, payload: Buffer): void {
     const { generation } = exchange;
     try {
       this.#decided(exchange, bytes, length, payload);
@@ -244,30 +244,31 @@ export class Pipeline implements FrontHandler, DecodedMessages, DecidedExchanges
     }
   }
 
-  #decided(exchange: Exchange, bytes: Uint8Array, length: number, payload: Uint8Array): void {
+  #decided(exchange: Exchange, bytes: Uint8Array, length: number, payload: Buffer): void {
     const { verdict } = exchange;
     const { session } = exchange.client;
     const { write } = this.#parts;
     const kind = verdict.kind;
     if (kind === Verdict.deny) {
-      write.deny(exchange, Buffer.from(payload).toString('utf8'), bytes);
+      write.deny(exchange, payload.toString('utf8'), bytes);
       return;
     }
     // A session exists only for the subject that initialized it.
     if (session !== null && !verdict.isFor(session.subject)) {
-      if (kind === Verdict.lead) this.#parts.dispatch.release(exchange);
+      if (kind === Verdict.lead) this.#parts.dispatch.release(exchange, false);
       write.refuse(exchange, 'GW_SESSION_NOT_FOUND');
       return;
     }
     const subject = exchange.client.link?.subject ?? null;
     if (subject !== null && !verdict.isFor(subject)) {
-      if (kind === Verdict.lead) this.#parts.dispatch.release(exchange);
+      if (kind === Verdict.lead) this.#parts.dispatch.release(exchange, false);
       write.refuse(exchange, 'GW_SESSION_NOT_FOUND');
       return;
     }
     switch (kind) {
       case Verdict.forward:
       case Verdict.lead:
+        if (payload.length > 0) exchange.call.fallback = Buffer.from(payload);
         exchange.client.reply?.acknowledged();
         if (
           (exchange.message.flags & MessageFlag.hasInputResponses) !== 0 &&
@@ -283,7 +284,7 @@ export class Pipeline implements FrontHandler, DecodedMessages, DecidedExchanges
         else if (!this.#parts.firstLists.hold(exchange, bytes, length)) this.#answer(exchange, bytes, length);
         return;
       case Verdict.cached:
-        write.result(exchange, payload);
+        write.cached(exchange, payload);
         return;
       default:
         write.refuse(exchange, 'GW_INTERNAL');

@@ -49,6 +49,7 @@ const COUNTERS = [
   'limitedClientRoute',
   'limitedRule',
   'limitedOther',
+  'cachePurged',
 ] as const;
 
 /** Name of a fixed counter. */

@@ -6,6 +6,7 @@ const STAMP = 0;
 const SNAPSHOT = 1;
 const CATALOG = 2;
 const REVOCATION = 3;
+const PURGE = 4;
 
 /** Shared memory for {@link Epochs}. */
 export function epochMemory(): SharedArrayBuffer {
@@ -38,6 +39,11 @@ export class Epochs {
     return Atomics.load(this.#words, REVOCATION);
   }
 
+  /** Grows when answers are dropped from the response cache. Remembered verdicts do not depend on it. */
+  purge(): number {
+    return Atomics.load(this.#words, PURGE);
+  }
+
   setSnapshot(version: number): void {
     Atomics.store(this.#words, SNAPSHOT, version);
     Atomics.add(this.#words, STAMP, 1);
@@ -46,6 +52,11 @@ export class Epochs {
   setCatalog(version: number): void {
     Atomics.store(this.#words, CATALOG, version);
     Atomics.add(this.#words, STAMP, 1);
+  }
+
+  /** A purge has been sent to the workers: they handle it before the next record. */
+  purged(): void {
+    Atomics.add(this.#words, PURGE, 1);
   }
 
   /** Invalidates all decisions made before. */

@@ -12,7 +12,7 @@ export const RECORD_VERSION = 5;
 export const Ask = codes('Ask', {
   /** Decide about one exchange. */
   decide: 1,
-  /** The leader of a cache key has a result: store it and answer the calls that wait. Payload: the result bytes. */
+  /** The leader of a cache key has a result: store it and answer the calls that wait. Payload: its AnswerHead and the result. */
   store: 2,
   /** The leader of a cache key has no result to store: the next one becomes the leader. */
   release: 3,
@@ -77,7 +77,7 @@ export const RequestFlag = {
   nameDecoded: 1 << 2,
   /** The name is a URI. */
   nameIsUri: 1 << 3,
-  /** The record has the arguments and their hash (second pass of a cacheable call). */
+  /** The record has the arguments in canonical form and their hash (second pass of a cacheable call). */
   hasArguments: 1 << 4,
   /** The call carries `inputResponses` or `requestState`: never cached (MCP 2026-07-28, caching). */
   uncacheable: 1 << 5,
@@ -85,6 +85,8 @@ export const RequestFlag = {
   unmetered: 1 << 6,
   /** The arguments are too large for the record: rules that depend on them cannot be decided. */
   argumentsTooLarge: 1 << 7,
+  /** {@link Ask.release}: the upstream of the leader has failed. */
+  failed: 1 << 8,
 } as const;
 
 /** Kind of a verdict. */
@@ -95,9 +97,12 @@ export const Verdict = codes('Verdict', {
   local: 2,
   /** Refuse with the error of number `error`. Payload: the scopes for the challenge, space separated, if any. */
   deny: 3,
-  /** The payload is the result. */
+  /** The payload is an AnswerHead and the result. */
   cached: 4,
-  /** Forward, and report the result under `cacheKey` ({@link Ask.store} or {@link Ask.release}). */
+  /**
+   * Forward, and report the result under `cacheKey` ({@link Ask.store} or {@link Ask.release}). Payload: as for `cached`, the answer if
+   * the upstream fails; or none.
+   */
   lead: 5,
   /** Cacheable, or subject to rules about arguments: send the request again with its arguments, to the worker that their hash selects. */
   needsArguments: 6,

@@ -3,6 +3,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Snapshot } from '../config/snapshot.js';
 import type { Count, Seconds } from '../units.js';
 import type { BucketLayout } from './buckets.js';
+import type { RouteCacheEvents } from './cache-events.js';
 import type { CatalogTable } from './catalog-table.js';
 import type { CounterMemory } from './counters.js';
 
@@ -70,6 +71,17 @@ export type InquiryAnswer =
   | { readonly outcome: 'inactive' | 'match' | 'mismatch' }
   /** It cannot be found out at the moment. */
   | { readonly outcome: 'unavailable' };
+/** Answers to be dropped from the response cache: those that all members cover. */
+export interface CachePurge {
+  readonly type: 'purge';
+  /** Index of the server that gave the answer; -1 = any. */
+  readonly server: number;
+  readonly kinds: readonly ('tools' | 'prompts' | 'resources')[];
+  /** Name of a tool or prompt, by any of its names, or URI of a resource in normal form; null = any. */
+  readonly name: string | null;
+  /** Subject; null = any, and public entries. */
+  readonly principal: string | null;
+}
 
 /** Front to worker. */
 export type WorkerMessage =
@@ -78,6 +90,7 @@ export type WorkerMessage =
   | KeyMessage
   | RevocationMessage
   | { readonly type: 'inquiryAnswer'; readonly id: number; readonly answer: InquiryAnswer }
+  | CachePurge
   /** Finish what is on the ring and end the task. */
   | { readonly type: 'drain' };
 
@@ -90,5 +103,7 @@ export type FrontMessage =
   | { readonly type: 'inquiry'; readonly id: number; readonly inquiry: Inquiry }
   /** A token with a good signature was refused; the sentence contains nothing of the token. */
   | { readonly type: 'refusedToken'; readonly why: string }
+  /** What has happened in the response cache of the worker since the last such message. */
+  | { readonly type: 'cacheEvents'; readonly events: readonly RouteCacheEvents[] }
   /** A decision threw an error; the message contains no request data. */
   | { readonly type: 'fault'; readonly message: string };

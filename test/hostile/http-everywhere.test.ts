@@ -173,6 +173,7 @@ describe('the admin listener: what is refused on every path', () => {
       down: () => [],
       revoke: () => true,
       unrevoke: () => true,
+      purgeCache: () => {},
       documentFailed: () => {},
     };
     const snapshot = { admin: { host: '127.0.0.1', port: 0 }, allowedHosts: [], allowedOrigins: [] };

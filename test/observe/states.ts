@@ -66,6 +66,7 @@ export function sourcesOf(named: number, change: Partial<StatsSources> = {}) {
         endpoints: [],
       },
     ],
+    cacheEvents: () => [{ route: 'cached', counts: [3, 1, 2, 4, 4, 1, 1] }],
     workers: () => [{ ready: true, incarnation: 2, queuedBytes: 0 }],
     catalog: () => ({
       version: 11,

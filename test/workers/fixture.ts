@@ -79,6 +79,7 @@ export function snapshot(changes: Partial<Snapshot> = {}): Snapshot {
     servers: [server('files'), server('search')],
     rateLimits: rateLimits(),
     cache: {
+      ...DEFAULTS.cache,
       enabled: true,
       maxBytes: 1_000_000,
       maxEntryBytes: 64_000,

@@ -1,11 +1,14 @@
+import { decoder } from '../../../native/index.js';
+import type { CacheSnapshot } from '../../../src/config/snapshot.js';
+import { ANSWER_HEAD_BYTES, AnswerHead } from '../../../src/shared/answer-head.js';
 import { Counters, counterMemory } from '../../../src/shared/counters.js';
 import { VerdictRecord } from '../../../src/shared/verdict-record.js';
-import { type CacheQuery, Lookup, ResponseCache } from '../../../workers/cache/index.js';
-import { fullSnapshot } from '../fixture.js';
+import { CacheEvents, type CacheQuery, CacheRules, Lookup, ResponseCache } from '../../../workers/cache/index.js';
+import { catalogOf, fullSnapshot } from '../fixture.js';
 import { type Case, keep } from '../runner.js';
 
 const ENTRIES = 1000;
-const RULE = { ttlMs: 86_400_000, staleMs: 0, public: false };
+const RULE = { ttlMs: 86_400_000, staleMs: 0, staleIfErrorMs: 0, public: false };
 
 export const cacheCases: readonly Case[] = [
   {
@@ -16,8 +19,12 @@ export const cacheCases: readonly Case[] = [
         throw new Error('no call waits here');
       };
       const caller = new VerdictRecord();
-      const counters = new Counters(counterMemory(1, 1), 0);
-      const cache = new ResponseCache(fullSnapshot().cache, 65_536, 1, counters, { answer: never, lead: never });
+      const events = new CacheEvents(new Counters(counterMemory(1, 1), 0), []);
+      const cache = new ResponseCache(fullSnapshot().cache, 65_536, 1, events, {
+        answer: never,
+        lead: never,
+        forward: never,
+      });
       const queries = Array.from({ length: ENTRIES }, (_, index): CacheQuery => {
         const name = 'files__read_text_file';
         const bytes = Buffer.from(`${name}{"path":"/srv/data/${String(index).padStart(6, '0')}.txt","lines":100}`);
@@ -29,13 +36,19 @@ export const cacheCases: readonly Case[] = [
           argumentsEnd: bytes.length,
           hashLow: Math.imul(index + 1, 0x9e3779b1),
           hashHigh: Math.imul(index + 1, 0x85ebca6b),
-          route: 1,
-          variant: -1,
+          server: 0,
+          route: -1,
+          subject: 'ann',
+          view: 0,
+          group: 0,
+          headers: Buffer.alloc(0),
+          headersLength: 0,
           digest: Int32Array.of(1, 2, 3, 4),
           kind: 10,
         };
       });
-      const result = Buffer.alloc(500, 0x61);
+      const result = Buffer.alloc(ANSWER_HEAD_BYTES + 500, 0x61);
+      new AnswerHead().write(result, 0);
       for (const query of queries) {
         if (cache.lookup(query, RULE, 0, caller) !== Lookup.lead) throw new Error('stored already');
         cache.store(cache.key, result, 0, result.length, 0);
@@ -44,10 +57,51 @@ export const cacheCases: readonly Case[] = [
         run(times) {
           for (let i = 0; i < times; i++) {
             if (cache.lookup(queries[i % ENTRIES]!, RULE, 1, caller) !== Lookup.hit) throw new Error('not found');
-            keep(cache.result.length);
+            keep(cache.answer.length);
+          }
+        },
+      };
+    },
+  },
+  ruleCase('off', {}),
+  ruleCase('on', { tools: true, patterns: ['bench__*'], exclude: ['*__secret_*'] }),
+  {
+    name: 'cache arguments',
+    what: 'cache: the arguments of a call in canonical form and their hash, 75 bytes, members not in order',
+    setup() {
+      const bytes = Buffer.from('{"path": "/srv/data/000123.txt", "lines": 100, "from": {"line": 7, "at": 1}}');
+      const out = new Uint8Array(bytes.length);
+      const hash = new Int32Array(2);
+      return {
+        run(times) {
+          for (let i = 0; i < times; i++) {
+            decoder.hash(out, 0, decoder.canonical(bytes, 0, bytes.length, out), hash);
+            keep(hash[0]!);
           }
         },
       };
     },
   },
 ];
+
+/** What each decision pays to find out whether the answer is stored. */
+function ruleCase(name: string, cache: Partial<CacheSnapshot>): Case {
+  return {
+    name: `cache rule ${name}`,
+    what: `cache: whether an answer is stored, global rule ${name}, 1,000 tools`,
+    setup() {
+      const snapshot = { ...fullSnapshot(), routes: [] };
+      const rules = new CacheRules({ ...snapshot, cache: { ...snapshot.cache, ...cache } }, catalogOf(1000));
+      const target = { server: 0, route: -1, variant: -1, entry: 0 };
+      const bytes = Buffer.from('bench__tool_00000');
+      return {
+        run(times) {
+          for (let i = 0; i < times; i++) {
+            target.entry = i % 1000;
+            keep(rules.ruleOf('tools', target, bytes, 0, bytes.length) === null ? 0 : 1);
+          }
+        },
+      };
+    },
+  };
+}

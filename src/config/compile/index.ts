@@ -13,6 +13,7 @@ import type {
   ViewSnapshot,
 } from '../snapshot.js';
 import { compileAuth, publicOrigin, scopeList } from './auth.js';
+import { compileCache } from './cache.js';
 import { Compilation } from './compilation.js';
 import { joinFailOver } from './fail-over.js';
 import { isHost, isLoopbackHost } from './loopback.js';
@@ -81,7 +82,7 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
     routes: joinFailOver(compileRoutes(compilation, servers, views)),
     views,
     rateLimits: compileRateLimits(compilation),
-    cache: { ...config.cache, maxEntryBytes: Math.min(config.cache.maxEntryBytes, config.cache.maxBytes) },
+    cache: compileCache(compilation),
     limits: config.limits,
     catalog: { ...config.catalog, manifestFile: compileManifestFile(loaded) },
     sessions: {

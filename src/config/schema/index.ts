@@ -4,8 +4,9 @@
  */
 import { z } from 'zod';
 import { authSchema } from './auth.js';
+import { cacheSchema } from './cache.js';
 import { alias, bytes, flag, holds, KIB, MIB, milliseconds, named, strings, whole } from './fields.js';
-import { cacheSchema, limitsSchema } from './limits.js';
+import { limitsSchema } from './limits.js';
 import { rateLimitsSchema } from './rate-limits.js';
 import { routeSchema } from './routes.js';
 import { serverSchema } from './servers.js';
@@ -210,7 +211,11 @@ export const configSchema = z.strictObject({
       'Authentication of clients: one provider, or a list of which the first one decides whose credential a request carries.',
     ),
   rateLimits: rateLimitsSchema.prefault({}).describe('Rate limits besides those of routes.'),
-  cache: cacheSchema.prefault({}).describe('Response cache; `routes[].cache` says which answers are stored.'),
+  cache: cacheSchema
+    .prefault({})
+    .describe(
+      'Response cache. Which answers are stored is said by `tools`, `resources` and `prompts`, and for routes by `routes[].cache`.',
+    ),
   limits: limitsSchema.prefault({}).describe('Limits of everything that grows.'),
   sessions: sessionsSchema.prefault({}).describe('Sessions of clients before 2026-07-28.'),
   transports: transportsSchema

@@ -1,6 +1,6 @@
-/** Limits of everything that grows, and the response cache. */
+/** Limits of everything that grows. */
 import { z } from 'zod';
-import { bytes, flag, KIB, MIB, milliseconds, whole } from './fields.js';
+import { bytes, KIB, MIB, milliseconds, whole } from './fields.js';
 
 const limit = (fallback: number, text: string, max: number, min = 1) => whole(fallback, text, { min, max });
 
@@ -134,17 +134,4 @@ export const limitsSchema = z.strictObject({
       min: KIB,
     },
   ),
-});
-
-/** `cache` of the configuration. */
-export const cacheSchema = z.strictObject({
-  enabled: flag(true, 'Whether answers of routes with `cache` are stored at all.'),
-  maxBytes: bytes(64 * MIB, 'Memory for stored answers in each worker.', { min: KIB }),
-  maxEntryBytes: bytes(MIB, 'Largest answer that is stored.'),
-  maxEntries: whole(10_000, 'Stored answers in each worker.', { max: 10_000_000 }),
-  maxWaiters: whole(1_000, 'Callers that may wait for one identical call in flight; more are forwarded.', {
-    max: 65_535,
-    zero: 'identical calls are not coalesced',
-  }),
-  waitMs: milliseconds(10_000, 'Time they wait before the next one is forwarded.'),
 });

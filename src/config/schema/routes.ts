@@ -1,5 +1,6 @@
 /** Rules for calls by pattern. */
 import { z } from 'zod';
+import { routeCacheSchema } from './cache.js';
 import { alias, flag, milliseconds, strings } from './fields.js';
 import { conditionFields, patternList, variantsSchema } from './match.js';
 import { limitSchema } from './rate-limits.js';
@@ -71,16 +72,11 @@ export const routeSchema = z.strictObject({
   rateLimitOverride: limitSchema
     .optional()
     .describe('For all calls on the route, in the place of `rateLimits.global`.'),
-  cache: z
-    .strictObject({
-      ttlMs: milliseconds(60_000, 'Time for which an answer is fresh.'),
-      staleMs: milliseconds(0, 'Time after that for which it may be served while a new one is fetched.', {
-        zero: 'not at all',
-      }),
-      public: flag(false, 'Whether clients share entries. Only for answers that do not depend on the client.'),
-    })
+  cache: routeCacheSchema
     .optional()
-    .describe('Stores answers of successful calls. Only for tools without side effects.'),
+    .describe(
+      'Stores answers of successful calls, instead of by `cache`; `false` = of none. Only for tools without side effects. Default: as `cache` says.',
+    ),
   requestTimeoutMs: milliseconds(0, 'Time for an answer.', { zero: 'the value of the server' }),
   idempotent: flag(false, 'Whether a call may be sent again although bytes of it were sent already.'),
 });

@@ -33,6 +33,12 @@ export interface AdminSource {
    * @throws TypeError with a sentence for the caller
    */
   explain(body: unknown): Promise<unknown>;
+  /**
+   * Drops answers from the response cache: those that the JSON body of a request covers.
+   *
+   * @throws TypeError with a sentence for the caller
+   */
+  purgeCache(body: unknown): void;
   /** Sentences that say why the gateway is not ready; none = ready. */
   notReady(): readonly string[];
   /** The servers that are down; they are listed, whether or not they make the gateway unready. */
@@ -156,6 +162,13 @@ function pagesOf(source: AdminSource): readonly Page[] {
       takes: 'json',
       answer: (body) => revocation(() => source.unrevoke(body), 'There is no such revocation.'),
     },
+    {
+      path: '/cache/purge',
+      about:
+        'POST {"server", "tool" or "prompt" or "uri", "principal"}, all optional: drops these answers from the response cache',
+      takes: 'json',
+      answer: (body) => done(() => source.purgeCache(body)),
+    },
   ];
   pages.push({
     path: '/explain',
@@ -172,6 +185,13 @@ function pagesOf(source: AdminSource): readonly Page[] {
   });
   const index = Object.fromEntries(pages.map(({ path, about }) => [path, about]));
   return [...pages, { path: '/', about: 'this list', answer: () => json(200, { paths: index }) }];
+}
+
+function done(act: () => void): Answer {
+  return revocation(() => {
+    act();
+    return true;
+  }, '');
 }
 
 function revocation(act: () => boolean, nothing: string): Answer {

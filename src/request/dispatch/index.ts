@@ -3,24 +3,26 @@
  * the caller's bytes; everything else crosses the ring to a policy worker and comes back. No exchange that was given
  * to a worker is lost when that worker dies or hangs, and none goes on twice.
  */
-import { type Decoder, Flag, Kind } from '../../../native/layout.js';
+import { Flag, Kind } from '../../../native/layout.js';
 import type { Snapshot } from '../../config/snapshot.js';
 import { type ErrorCode, errorNumber } from '../../errors.js';
+import { ANSWER_HEAD_BYTES, type AnswerHead } from '../../shared/answer-head.js';
 import { BUCKET_MOVED } from '../../shared/buckets.js';
 import type { CatalogTable } from '../../shared/catalog-table.js';
 import { Counter, Series } from '../../shared/counters.js';
 import type { PolicyPool, PoolListener, PoolSlot } from '../../shared/policy-pool.js';
-import { Ask, Operation, RequestWord, VERDICT_HEAD, Verdict, VerdictWord } from '../../shared/records.js';
+import { Ask, Operation, RequestFlag, RequestWord, VERDICT_HEAD, Verdict, VerdictWord } from '../../shared/records.js';
 import { maxResultBytes, type Ring } from '../../shared/ring.js';
 import type { Count } from '../../units.js';
 import { type Exchange, MessageFlag, Phase } from '../exchange/index.js';
 import type { ExchangeTable } from '../exchange/table.js';
 import { Audiences } from './audiences.js';
+import { CallArguments, hasFurtherParams } from './call-arguments.js';
 import { HangWatch } from './hang-watch.js';
 import type { DecidedExchanges, DispatcherOptions } from './options.js';
 import { type Answered, type Policy, type Question, Questions } from './questions.js';
 import { Remembered } from './remembered.js';
-import { decodeName, denial, nameLength, writeDecide, writeReport } from './request-record.js';
+import { decodeName, denial, nameLength, writeDecide, writeReport, writeStore } from './request-record.js';
 import { WaitingLine } from './waiting-line.js';
 import { chooseWorker } from './worker-choice.js';
 
@@ -38,19 +40,21 @@ const MAX_WORKER_CRASHES = 2;
 const MAX_ATTEMPTS = 10;
 const SWEEP_MS = 50;
 
-/** Which pass of a decision is under way; a cacheable call needs a second one. */
-const Pass = { none: 0, first: 1, withArguments: 2, withoutCache: 3 } as const;
+/**
+ * Which pass of a decision is under way; a cacheable call needs a second one, and so does one with rules about its arguments. Without
+ * the cache it comes with them (`uncached`) or, where they cannot be read, without them.
+ */
+const Pass = { none: 0, first: 1, withArguments: 2, withoutCache: 3, uncached: 4 } as const;
 
 /** The stage; one per front. */
 export class Dispatcher implements Policy, PoolListener {
-  readonly #decoder: Decoder;
   readonly #table: ExchangeTable;
   readonly #pool: PolicyPool;
   readonly #lines: WaitingLine[] = [];
   readonly #passes: Uint8Array;
   readonly #workerCrashes: Uint8Array;
   readonly #askedAt: Float64Array;
-  readonly #hash = new Int32Array(2);
+  readonly #arguments: CallArguments;
   readonly #hangs: HangWatch;
   readonly #sweeper: NodeJS.Timeout;
   readonly #remembers: boolean;
@@ -64,7 +68,7 @@ export class Dispatcher implements Policy, PoolListener {
   #next: DecidedExchanges | null = null;
 
   constructor(options: DispatcherOptions) {
-    this.#decoder = options.decoder;
+    this.#arguments = new CallArguments(options.decoder);
     this.#table = options.table;
     this.#pool = options.pool;
     this.#questions = new Questions(options.table, options.decoder);
@@ -121,22 +125,23 @@ export class Dispatcher implements Policy, PoolListener {
     return true;
   }
 
-  /** The exchange leads a cache key: `bytes[start, end)` is the result that others may have. */
-  store(exchange: Exchange, bytes: Uint8Array, start: number, end: number): void {
+  /** The exchange leads a cache key: `bytes[start, end)` is the result that others may have as far as `head` allows. */
+  store(exchange: Exchange, head: AnswerHead, bytes: Uint8Array, start: number, end: number): void {
     if (exchange.verdict.kind !== Verdict.lead) return;
     const { requests } = this.#pool.slot(exchange.worker);
-    if (end - start > maxResultBytes(requests)) this.release(exchange);
-    else this.#report(exchange, Ask.store, bytes, start, end);
+    if (end - start + ANSWER_HEAD_BYTES > maxResultBytes(requests)) this.release(exchange, false);
+    // Without room the report is left out: the worker lets the next one lead after cache.waitMs.
+    else this.#wake(exchange.worker, writeStore(requests, exchange, head, bytes, start, end));
   }
 
-  /** The exchange leads a cache key and will have no result to share. */
-  release(exchange: Exchange): void {
-    if (exchange.verdict.kind === Verdict.lead) this.#report(exchange, Ask.release, NO_BYTES, 0, 0);
+  /** The exchange leads a cache key and will have no result to share. @param hasFailed its upstream has failed */
+  release(exchange: Exchange, hasFailed: boolean): void {
+    if (exchange.verdict.kind === Verdict.lead) this.#report(exchange, Ask.release, hasFailed ? RequestFlag.failed : 0);
   }
 
   /** The exchange has ended: its verdict is not needed any more. */
   forget(exchange: Exchange): void {
-    if (this.#passes[exchange.slot] === Pass.withArguments) this.#report(exchange, Ask.cancel, NO_BYTES, 0, 0);
+    if (this.#passes[exchange.slot] === Pass.withArguments) this.#report(exchange, Ask.cancel, 0);
     this.#passes[exchange.slot] = Pass.none;
   }
 
@@ -196,22 +201,19 @@ export class Dispatcher implements Policy, PoolListener {
 
   /** Sends the arguments along, to the worker that their hash selects. */
   #secondPass(exchange: Exchange): void {
-    const start = exchange.message.spans.argumentsStart;
+    const { body, spans } = exchange.message;
     const { requests } = this.#pool.slot(0);
-    if (start >= 0 && exchange.message.spans.argumentsEnd - start > requests.maxRecord * 2) {
-      this.#put(exchange, Pass.withoutCache, -1);
-    } else {
-      this.#put(exchange, Pass.withArguments, -1);
-    }
+    const isTooLarge = spans.argumentsEnd - spans.argumentsStart > requests.maxRecord * 2;
+    this.#put(exchange, passWith(isTooLarge, hasFurtherParams(body, spans)), -1);
   }
 
   /** Puts a question on a ring, or into the line for it. @param worker -1 = choose */
-  #put(exchange: Exchange, pass: number, worker: number): void {
+  #put(exchange: Exchange, wanted: number, worker: number): void {
     const { cache, limits } = this.#pool.snapshot;
     exchange.attempts += 1;
-    if (pass === Pass.withArguments) this.#hashArguments(exchange);
-    const hash = pass === Pass.withArguments ? this.#hash : null;
-    exchange.worker = worker >= 0 ? worker : chooseWorker(this.#pool, this.#remembered, exchange, hash);
+    const pass = hasArguments(wanted) && !this.#arguments.read(exchange) ? Pass.withoutCache : wanted;
+    const spread = pass === Pass.withArguments ? this.#arguments.spread(exchange) : -1;
+    exchange.worker = worker >= 0 ? worker : chooseWorker(this.#pool, this.#remembered, exchange, spread);
     const now = performance.now();
     this.#askedAt[exchange.slot] = now;
     exchange.decideBy = now + limits.decideMs + (pass === Pass.withArguments ? cache.waitMs : 0);
@@ -231,24 +233,21 @@ export class Dispatcher implements Policy, PoolListener {
       exchange,
       exchange.message.body,
       this.#pool.catalog.version,
-      pass !== Pass.withoutCache,
-      pass === Pass.withArguments ? this.#hash : null,
+      pass < Pass.withoutCache,
+      hasArguments(pass) ? this.#arguments : null,
     );
     if (written > 0) this.#pool.wake(exchange.worker);
     return written >= 0;
   }
 
-  #hashArguments(exchange: Exchange): void {
-    const start = exchange.message.spans.argumentsStart;
-    this.#hash.fill(0);
-    if (start >= 0) this.#decoder.hash(exchange.message.body, start, exchange.message.spans.argumentsEnd, this.#hash);
+  #report(exchange: Exchange, ask: number, flags: number): void {
+    const { requests } = this.#pool.slot(exchange.worker);
+    this.#wake(exchange.worker, writeReport(requests, ask, exchange, exchange.verdict.cacheKey, flags));
   }
 
-  #report(exchange: Exchange, ask: number, bytes: Uint8Array, start: number, end: number): void {
-    const { requests } = this.#pool.slot(exchange.worker);
-    const key = exchange.verdict.cacheKey;
-    // Without room the report is left out: the worker lets the next one lead after cache.waitMs.
-    if (writeReport(requests, ask, exchange, key, bytes, start, end) > 0) this.#pool.wake(exchange.worker);
+  /** @param written what writing a record has returned */
+  #wake(worker: number, written: number): void {
+    if (written > 0) this.#pool.wake(worker);
   }
 
   // Verdicts
@@ -320,7 +319,7 @@ export class Dispatcher implements Policy, PoolListener {
       verdict.epoch !== epochs.revocation() ||
       (catalog !== this.#pool.catalog.version && catalog !== this.#previousCatalog);
     if (outdated && exchange.attempts < MAX_ATTEMPTS) {
-      this.release(exchange);
+      this.release(exchange, false);
       this.#put(exchange, Pass.first, -1);
       return;
     }
@@ -335,7 +334,7 @@ export class Dispatcher implements Policy, PoolListener {
     this.#decide(exchange, exchange.message.body, exchange.message.bodyLength, payload);
   }
 
-  #decide(exchange: Exchange, bytes: Uint8Array, length: number, payload: Uint8Array): void {
+  #decide(exchange: Exchange, bytes: Uint8Array, length: number, payload: Buffer): void {
     if ((exchange.message.flags & MessageFlag.question) !== 0) this.#questions.answer(exchange);
     else this.#next!.decided(exchange, bytes, length, payload);
   }
@@ -347,7 +346,7 @@ export class Dispatcher implements Policy, PoolListener {
     const { requests } = this.#pool.slot(worker);
     const identity = { slot: ring.words[at + VerdictWord.slot]!, generation: ring.words[at + VerdictWord.generation]! };
     const key = ring.words[at + VerdictWord.cacheKey]!;
-    if (writeReport(requests, Ask.release, identity, key, NO_BYTES, 0, 0) > 0) this.#pool.wake(worker);
+    this.#wake(worker, writeReport(requests, Ask.release, identity, key, 0));
   }
 
   #advanceLine(worker: number): void {
@@ -356,7 +355,7 @@ export class Dispatcher implements Policy, PoolListener {
       const exchange = this.#table.find(line.slot, line.generation);
       if (exchange !== null && exchange.phase === Phase.deciding && exchange.worker === worker) {
         const pass = this.#passes[exchange.slot]!;
-        if (pass === Pass.withArguments) this.#hashArguments(exchange);
+        if (hasArguments(pass)) this.#arguments.read(exchange);
         if (pass !== Pass.none && !this.#write(exchange, pass)) return;
       }
       line.shift();
@@ -442,7 +441,7 @@ export class Dispatcher implements Policy, PoolListener {
     if (this.#passes[exchange.slot] === Pass.withArguments && exchange.attempts < MAX_ATTEMPTS) {
       // It has waited long enough for the leader of its cache key: it is decided without the cache.
       this.forget(exchange);
-      this.#put(exchange, Pass.withoutCache, -1);
+      this.#put(exchange, Pass.uncached, -1);
       return;
     }
     const { providers } = this.#pool.snapshot.auth;
@@ -451,4 +450,14 @@ export class Dispatcher implements Policy, PoolListener {
     const code = waitsForAuth ? 'GW_AUTH_UNAVAILABLE' : 'GW_INTERNAL';
     this.#refuse(exchange, code, exchange.message.body, exchange.message.bodyLength);
   }
+}
+
+/** Whether the worker gets the arguments, for the cache or for rules that read them. */
+function hasArguments(pass: number): boolean {
+  return pass === Pass.withArguments || pass === Pass.uncached;
+}
+
+function passWith(isTooLarge: boolean, hasFurtherParams: boolean): number {
+  if (isTooLarge) return Pass.withoutCache;
+  return hasFurtherParams ? Pass.uncached : Pass.withArguments;
 }

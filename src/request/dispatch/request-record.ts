@@ -4,11 +4,13 @@ import { Flag, Method } from '../../../native/layout.js';
 import type { Spans } from '../../../native/spans.js';
 import { decodeString } from '../../protocol/json-cursor.js';
 import { Era } from '../../protocol/revisions.js';
+import { ANSWER_HEAD_BYTES, type AnswerHead } from '../../shared/answer-head.js';
 import { Ask, REQUEST_HEAD, RequestFlag, RequestWord, Verdict } from '../../shared/records.js';
 import type { Ring } from '../../shared/ring.js';
 import type { VerdictRecord } from '../../shared/verdict-record.js';
 import type { Milliseconds } from '../../units.js';
 import { type Exchange, MessageFlag } from '../exchange/index.js';
+import type { CallArguments } from './call-arguments.js';
 
 /** Longest token that is sent to a worker; of a longer one only so much that it is refused. */
 const MAX_TOKEN = 16 * 1024;
@@ -28,7 +30,7 @@ export function nameLength(exchange: Exchange): number {
  * Writes the question about an exchange.
  *
  * @param mayCache false = the arguments are too large to be looked up: decide without the cache
- * @param hash the two lanes of the arguments' hash on the second pass of a cacheable call, else null
+ * @param args the arguments on the second pass of a cacheable call, else null
  * @returns -1 = no room, 0 = written, 1 = written and the worker must be rung
  */
 export function writeDecide(
@@ -37,7 +39,7 @@ export function writeDecide(
   bytes: Uint8Array,
   catalogVersion: number,
   mayCache: boolean,
-  hash: Int32Array | null,
+  args: CallArguments | null,
 ): number {
   const { spans } = exchange.message;
   const { caller } = exchange.client;
@@ -48,14 +50,13 @@ export function writeDecide(
   const nameFrom = isUnknown ? spans.methodStart : spans.nameStart;
   const name = isUnknown ? spans.methodEnd - nameFrom : nameLength(exchange);
   const address = exchange.client.remoteAddress.length;
-  const argumentsStart = spans.argumentsStart;
-  const argumentBytes = hash === null || argumentsStart < 0 ? 0 : spans.argumentsEnd - argumentsStart;
+  const argumentBytes = args === null ? 0 : args.length;
   const length = padded(token) + padded(name) + padded(address) + padded(argumentBytes) + padded(attributes);
   const at = ring.reserve(REQUEST_HEAD + length / 4);
   if (at < 0) return -1;
   const { words, buffer } = ring;
   const scanFlags = spans.flags;
-  let flags = hash === null ? 0 : RequestFlag.hasArguments;
+  let flags = args === null ? 0 : RequestFlag.hasArguments;
   if (exchange.client.era === Era.modern) flags |= RequestFlag.modern;
   if (caller.token !== '') flags |= RequestFlag.hasToken;
   if (exchange.message.decodedName.length > 0) flags |= RequestFlag.nameDecoded;
@@ -64,7 +65,7 @@ export function writeDecide(
   const isFolded = exchange.message.decodedName.length > 0 && (scanFlags & Flag.nameIsUri) !== 0;
   if ((exchange.message.flags & MessageFlag.hasInputResponses) !== 0 || !mayCache || isFolded)
     flags |= RequestFlag.uncacheable;
-  if (!mayCache) flags |= RequestFlag.argumentsTooLarge;
+  if (!mayCache && args === null) flags |= RequestFlag.argumentsTooLarge;
   if ((exchange.message.flags & MessageFlag.unmetered) !== 0) flags |= RequestFlag.unmetered;
   words[at + RequestWord.ask] = Ask.decide;
   words[at + RequestWord.slot] = exchange.slot;
@@ -73,8 +74,8 @@ export function writeDecide(
   words[at + RequestWord.flags] = flags;
   words[at + RequestWord.revision] = exchange.client.revision;
   words[at + RequestWord.catalogVersion] = catalogVersion;
-  words[at + RequestWord.argumentsHashLow] = hash === null ? 0 : hash[0]!;
-  words[at + RequestWord.argumentsHashHigh] = hash === null ? 0 : hash[1]!;
+  words[at + RequestWord.argumentsHashLow] = args === null ? 0 : args.hash[0]!;
+  words[at + RequestWord.argumentsHashHigh] = args === null ? 0 : args.hash[1]!;
   words[at + RequestWord.cacheKey] = 0;
   words[at + RequestWord.tokenLength] = token;
   words[at + RequestWord.nameLength] = name;
@@ -92,15 +93,14 @@ export function writeDecide(
   to += padded(name);
   if (address > 0) buffer.write(exchange.client.remoteAddress, to, address, 'latin1');
   to += padded(address);
-  if (argumentBytes > 0) ring.bytes.set(bytes.subarray(argumentsStart, argumentsStart + argumentBytes), to);
+  if (args !== null && argumentBytes > 0) ring.bytes.set(args.bytes.subarray(0, argumentBytes), to);
   to += padded(argumentBytes);
   if (attributes > 0) buffer.write(caller.attributes, to, attributes, 'latin1');
   return ring.commit() ? 1 : 0;
 }
 
 /**
- * Writes what became of an exchange: {@link Ask.store} with the result `bytes[start, end)`, {@link Ask.release} or
- * {@link Ask.cancel}.
+ * Writes what became of an exchange: {@link Ask.release} or {@link Ask.cancel}.
  *
  * @returns -1 = no room, 0 = written, 1 = written and the worker must be rung
  */
@@ -109,21 +109,46 @@ export function writeReport(
   ask: number,
   exchange: Pick<Exchange, 'slot' | 'generation'>,
   cacheKey: number,
-  bytes: Uint8Array,
-  start: number,
-  end: number,
+  flags: number,
 ): number {
-  const length = end - start;
-  const at = ring.reserve(REQUEST_HEAD + padded(length) / 4);
+  const at = ring.reserve(REQUEST_HEAD);
   if (at < 0) return -1;
   const { words } = ring;
   words.fill(0, at, at + REQUEST_HEAD);
   words[at + RequestWord.ask] = ask;
   words[at + RequestWord.slot] = exchange.slot;
   words[at + RequestWord.generation] = exchange.generation;
+  words[at + RequestWord.flags] = flags;
   words[at + RequestWord.cacheKey] = cacheKey;
+  return ring.commit() ? 1 : 0;
+}
+
+/**
+ * Writes {@link Ask.store}: the result `bytes[start, end)` of a leader, with its head.
+ *
+ * @returns as {@link writeReport}
+ */
+export function writeStore(
+  ring: Ring,
+  exchange: Exchange,
+  head: AnswerHead,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): number {
+  const length = ANSWER_HEAD_BYTES + end - start;
+  const at = ring.reserve(REQUEST_HEAD + padded(length) / 4);
+  if (at < 0) return -1;
+  const { words } = ring;
+  words.fill(0, at, at + REQUEST_HEAD);
+  words[at + RequestWord.ask] = Ask.store;
+  words[at + RequestWord.slot] = exchange.slot;
+  words[at + RequestWord.generation] = exchange.generation;
+  words[at + RequestWord.cacheKey] = exchange.verdict.cacheKey;
   words[at + RequestWord.payloadLength] = length;
-  if (length > 0) ring.bytes.set(bytes.subarray(start, end), (at + REQUEST_HEAD) * 4);
+  const to = (at + REQUEST_HEAD) * 4;
+  head.write(ring.buffer, to);
+  ring.bytes.set(bytes.subarray(start, end), to + ANSWER_HEAD_BYTES);
   return ring.commit() ? 1 : 0;
 }
 

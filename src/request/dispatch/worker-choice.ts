@@ -5,18 +5,13 @@ import type { Remembered } from './remembered.js';
 /**
  * Which worker decides about an exchange.
  *
- * @param hash of its arguments when the answer may be in a cache, so that each key lives in one worker; else null: by
+ * @param spread a hash of its name and arguments when the answer may be in a cache, so that each key lives in one worker; else -1: by
  * token, so that verified tokens are found again, or the shortest ring
  */
-export function chooseWorker(
-  pool: PolicyPool,
-  remembered: Remembered,
-  exchange: Exchange,
-  hash: Int32Array | null,
-): number {
+export function chooseWorker(pool: PolicyPool, remembered: Remembered, exchange: Exchange, spread: number): number {
   const { size } = pool;
   if (size === 1) return 0;
-  if (hash !== null) return (hash[0]! >>> 0) % size;
+  if (spread >= 0) return spread % size;
   if (exchange.client.caller.token !== '' && pool.snapshot.auth.providers.length > 0) {
     const affine = Math.abs(remembered.client(exchange)) % size;
     if (pool.slot(affine).ready) return affine;

@@ -335,6 +335,11 @@ export class Call {
   taskTarget: CallTarget | null = null;
   /** The upstream's id of that task; '' = it was not made yet. */
   taskId = '';
+  /** `Cache-Control` of the response, if it has a JSON body of its own; '' = it has none. And its `Age`, seconds. */
+  cacheControl = '';
+  answerAge = 0;
+  /** The answer of the response cache for the case that the upstream fails, its head in front; null = there is none. */
+  fallback: Buffer | null = null;
   /** Requests of the upstream that this call's client has not answered; the call's time limit rests meanwhile. */
   openRequests = 0;
   /** The result says that the tool failed (`isError`). */
@@ -354,6 +359,9 @@ export class Call {
     this.retryAfterMs = 0;
     this.taskTarget = null;
     this.taskId = '';
+    this.cacheControl = '';
+    this.answerAge = 0;
+    this.fallback = null;
     this.openRequests = 0;
     this.isErrorResult = false;
   }

@@ -226,6 +226,7 @@ export class SendStage implements StartedCalls {
     exchange.call.tried.add(endpoint.index);
     exchange.call.era = endpoint.era;
     exchange.call.sent = false;
+    exchange.call.cacheControl = '';
     exchange.call.sentAt = performance.now();
     const timeout = this.#parts.routes.routeOf(verdict)?.requestTimeoutMs || server.requestTimeoutMs;
     exchange.call.deadline = timeout > 0 ? exchange.call.sentAt + timeout : 0;

@@ -12,6 +12,7 @@ import { Era } from '../../protocol/revisions.js';
 import type { GatewayIdentity } from '../../shared/gateway-identity.js';
 import { Verdict } from '../../shared/records.js';
 import { type Exchange, MessageFlag, Phase, Verb } from '../exchange/index.js';
+import { type AnswerSettings, CacheAnswers, type LeaderResults } from './cache-answers.js';
 import { type ChallengeConfig, challenge } from './challenge.js';
 import { errorBody, withRetryAfter } from './error-body.js';
 import { JSON_HEAD, NO_HEAD } from './heads.js';
@@ -38,14 +39,6 @@ export interface ClientQuestions {
   callAnswered(exchange: Exchange): void;
 }
 
-/** The response cache as the leader of a cache key sees it: the dispatcher. */
-export interface LeaderResults {
-  /** The call has a good result, which others may have. */
-  store(exchange: Exchange, bytes: Uint8Array, start: number, end: number): void;
-  /** The call will have no result to share. */
-  release(exchange: Exchange): void;
-}
-
 /** Names in answers; follows a reload (src/control/identity.ts). */
 export interface AnswerNames extends GatewayIdentity {
   /** Name of a server as a JSON string token, or null. */
@@ -56,7 +49,7 @@ export interface AnswerNames extends GatewayIdentity {
 
 /** What write works with. */
 export interface WriteParts {
-  readonly config: Current<ChallengeConfig>;
+  readonly config: Current<ChallengeConfig> & AnswerSettings;
   readonly identity: AnswerNames;
   readonly catalogs: OfferedNames;
   readonly cache: LeaderResults;
@@ -91,11 +84,13 @@ export class WriteStage {
   readonly streams: EventStreams;
   /** Answers too large to be held. */
   readonly large: LargeAnswers;
+  readonly #cached: CacheAnswers;
   #questions: ClientQuestions | null = null;
 
   constructor(parts: WriteParts) {
     this.#parts = parts;
     this.streams = new EventStreams(parts.log, parts.routes, parts.limits);
+    this.#cached = new CacheAnswers(parts.config, parts.cache);
     this.large = new LargeAnswers(this, parts.identity, parts.cache);
   }
 
@@ -127,17 +122,18 @@ export class WriteStage {
     }
     if (exchange.call.openRequests > 0) this.#questions?.callAnswered(exchange);
     const status = statusOf(exchange, flags, spans.errorCode);
-    if (status === 200) this.#openNeeded(exchange, NO_HEAD);
+    const head = leads ? this.#cached.forwardedHead(exchange) : NO_HEAD;
+    if (status === 200) this.#openNeeded(exchange, head);
     const composer = this.streams.begin(exchange);
     translateResponse(composer, exchange, bytes, length, spans, this.#parts.identity.serverInfo);
-    if (leads) this.#settle(exchange, bytes, length, spans, flags);
+    if (leads) this.#cached.settle(exchange, bytes, length, spans, composer, this.streams.prefix(exchange));
     if (exchange.client.reply === null && !keeps(exchange)) {
       this.#finish(exchange);
       return;
     }
     if ((flags & Flag.isErrorResponse) !== 0) exchange.client.error = 'GW_UPSTREAM_ERROR';
     if (exchange.client.streaming) this.#endStream(exchange);
-    else this.#json(exchange, status, JSON_HEAD);
+    else this.#json(exchange, status, withFields(head));
   }
 
   /** Whether an answer that asks the client for something is taken care of. */
@@ -166,26 +162,6 @@ export class WriteStage {
     streams.begin(exchange).put(message);
     streams.send(exchange);
     return true;
-  }
-
-  /** Lets the cache keep the client's form of a good result. */
-  #settle(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans, flags: number): void {
-    const good =
-      (flags & (Flag.isErrorResponse | Flag.isError | Flag.resultInputRequired)) === 0 &&
-      (flags & Flag.resultIsObject) !== 0 &&
-      ((flags & Flag.resultComplete) !== 0 || spans.resultTypeStart < 0);
-    if (!good) {
-      this.#parts.cache.release(exchange);
-    } else if (exchange.client.era === exchange.call.era) {
-      this.#parts.cache.store(exchange, bytes, spans.resultStart, spans.resultEnd);
-    } else if (spans.idStart < spans.resultStart) {
-      // Everything around the result was copied as it is, so its place in the composed message can be told.
-      const { length: composed, bytes: content } = this.streams.composer;
-      const shift = this.streams.prefix(exchange) + exchange.client.idLength - (spans.idEnd - spans.idStart);
-      this.#parts.cache.store(exchange, content, spans.resultStart + shift, composed - (length - spans.resultEnd));
-    } else {
-      this.#parts.cache.release(exchange);
-    }
   }
 
   #notification(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
@@ -244,7 +220,7 @@ export class WriteStage {
     }
     // Waiters of its cache key get another leader: the result depends on answers of this client.
     if (exchange.verdict.kind === Verdict.lead) {
-      this.#parts.cache.release(exchange);
+      this.#parts.cache.release(exchange, false);
       exchange.verdict.kind = Verdict.forward;
     }
     this.#parts.accounting.finished(exchange);
@@ -257,7 +233,7 @@ export class WriteStage {
   }
 
   /**
-   * A result that is ready as bytes: prepared answers and cached results.
+   * A result that is ready as bytes: prepared answers.
    *
    * @param head fields besides the media type
    */
@@ -269,7 +245,20 @@ export class WriteStage {
     this.#openNeeded(exchange, head);
     composeResult(this.streams.begin(exchange), exchange, result);
     if (exchange.client.streaming) this.#endStream(exchange);
-    else this.#json(exchange, 200, head === NO_HEAD ? JSON_HEAD : [...JSON_HEAD, ...head]);
+    else this.#json(exchange, 200, withFields(head));
+  }
+
+  /** An answer of the response cache, its head in front. */
+  cached(exchange: Exchange, answer: Buffer): void {
+    if (exchange.client.reply === null && !keeps(exchange)) {
+      this.#finish(exchange);
+      return;
+    }
+    const head = this.#cached.open(answer);
+    this.#openNeeded(exchange, head);
+    this.#cached.compose(this.streams.begin(exchange), exchange, answer);
+    if (exchange.client.streaming) this.#endStream(exchange);
+    else this.#json(exchange, 200, withFields(head));
   }
 
   /** A whole message that is ready as it is. */
@@ -351,13 +340,20 @@ export class WriteStage {
   /** The answer is for this client alone: waiters of its cache key get another leader. */
   leadNoLonger(exchange: Exchange): void {
     if (exchange.verdict.kind !== Verdict.lead) return;
-    this.#parts.cache.release(exchange);
+    this.#parts.cache.release(exchange, false);
     exchange.verdict.kind = Verdict.forward;
   }
 
-  /** A failure after the decision: in-band, on the stream if one is open. */
+  /** A failure after the decision: in-band, on the stream if one is open; or an older answer of the cache, if a rule says so. */
   fail(exchange: Exchange, code: ErrorCode): void {
-    if (exchange.verdict.kind === Verdict.lead) this.#parts.cache.release(exchange);
+    if (exchange.verdict.kind === Verdict.lead) {
+      const answer = this.#cached.fallbackOf(exchange, ERRORS[code].source === 'upstream');
+      if (answer !== null) {
+        if (exchange.call.openRequests > 0) this.#questions?.callEnded(exchange);
+        this.cached(exchange, answer);
+        return;
+      }
+    }
     const wait = ERRORS[code].retryable ? exchange.call.retryAfterMs : 0;
     this.#error(exchange, code, code === 'GW_BUFFERS_FULL' ? RETRY_HEAD : withRetryAfter(JSON_HEAD, wait), wait);
   }
@@ -393,7 +389,7 @@ export class WriteStage {
   cancelled(exchange: Exchange): void {
     exchange.client.error = 'GW_CANCELLED';
     if (exchange.call.openRequests > 0) this.#questions?.callEnded(exchange);
-    if (exchange.verdict.kind === Verdict.lead) this.#parts.cache.release(exchange);
+    if (exchange.verdict.kind === Verdict.lead) this.#parts.cache.release(exchange, false);
     if (exchange.client.reply !== null) this.streams.open(exchange);
     if (exchange.client.streaming) this.streams.end(exchange);
     this.#finish(exchange);
@@ -427,4 +423,9 @@ export class WriteStage {
     this.large.forget(exchange);
     this.#parts.exchanges.release(exchange);
   }
+}
+
+/** The head of a JSON answer with further fields. */
+function withFields(fields: readonly string[]): readonly string[] {
+  return fields.length === 0 ? JSON_HEAD : [...JSON_HEAD, ...fields];
 }

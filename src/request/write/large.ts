@@ -12,6 +12,7 @@ import { Era } from '../../protocol/revisions.js';
 import type { GatewayIdentity } from '../../shared/gateway-identity.js';
 import { Verdict } from '../../shared/records.js';
 import { type Exchange, Framing, Phase, type Reply } from '../exchange/index.js';
+import type { LeaderResults } from './cache-answers.js';
 import { JSON_HEAD } from './heads.js';
 import { needsStream } from './streams.js';
 import { COMPLETE, isCacheable, NOT_CACHEABLE } from './translate.js';
@@ -42,12 +43,12 @@ interface Open {
 export class LargeAnswers {
   readonly #write: AnswerEnds;
   readonly #identity: GatewayIdentity;
-  readonly #cache: { release(exchange: Exchange): void };
+  readonly #cache: Pick<LeaderResults, 'release'>;
   readonly #composer = new Composer();
   readonly #open = new Map<Exchange, Open>();
 
   /** @param cache told of calls that lead a cache key and will have no result to share */
-  constructor(write: AnswerEnds, identity: GatewayIdentity, cache: { release(exchange: Exchange): void }) {
+  constructor(write: AnswerEnds, identity: GatewayIdentity, cache: Pick<LeaderResults, 'release'>) {
     this.#write = write;
     this.#identity = identity;
     this.#cache = cache;
@@ -73,7 +74,7 @@ export class LargeAnswers {
     // Only results pass in parts: errors and `input_required` are held as a whole and translated.
     if (!result.feed(bytes, 0, length, composer) || !result.isResult) return false;
     if (exchange.verdict.kind === Verdict.lead) {
-      this.#cache.release(exchange);
+      this.#cache.release(exchange, false);
       exchange.verdict.kind = Verdict.forward;
     }
     if (isEvent) this.#write.streams.open(exchange);

@@ -14,6 +14,8 @@ import type { Exchange } from '../exchange/index.js';
 const RESULT_OPEN = Buffer.from('{"jsonrpc":"2.0","id":');
 const RESULT_MIDDLE = Buffer.from(',"result":');
 const CLOSE = Buffer.from('}');
+/** What follows the result in a response that {@link composeOpen} has begun. */
+export const RESULT_CLOSE = CLOSE;
 const OPEN = Buffer.from('{');
 const COMMA = Buffer.from(',');
 export const COMPLETE = Buffer.from('"resultType":"complete"');
@@ -34,12 +36,13 @@ export function isCacheable(method: number): boolean {
 
 /** Appends `{"jsonrpc":"2.0","id":…,"result":` and the bytes of a result and `}`. */
 export function composeResult(composer: Composer, exchange: Exchange, result: Uint8Array): void {
-  composer
-    .put(RESULT_OPEN)
-    .range(exchange.client.id, 0, exchange.client.idLength)
-    .put(RESULT_MIDDLE)
-    .put(result)
-    .put(CLOSE);
+  composeOpen(composer, exchange);
+  composer.put(result).put(CLOSE);
+}
+
+/** Appends `{"jsonrpc":"2.0","id":…,"result":`. */
+export function composeOpen(composer: Composer, exchange: Exchange): void {
+  composer.put(RESULT_OPEN).range(exchange.client.id, 0, exchange.client.idLength).put(RESULT_MIDDLE);
 }
 
 /**

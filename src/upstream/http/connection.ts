@@ -224,6 +224,11 @@ export class HttpConnection implements SocketOwner, CallStream, DecodedListener 
     switch (answerOf(status, response.isEventStream)) {
       case Answer.messages:
         this.#mode = Mode.messages;
+        // On an event stream it is about the stream, not about the message in it.
+        if (response.cacheControl !== '' && this.exchange !== null) {
+          this.exchange.call.cacheControl = response.cacheControl;
+          this.exchange.call.answerAge = response.ageSeconds;
+        }
         break;
       case Answer.events:
         this.#mode = Mode.events;

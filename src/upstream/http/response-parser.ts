@@ -71,6 +71,11 @@ export class ResponseParser {
   /** The bytes that `feed` did not read because the budget was spent, else null; owns its memory. */
   rest: Buffer | null = null;
 
+  /** Values of `Cache-Control`, joined; '' = none. */
+  cacheControl = '';
+  /** `Age`, 0 = none, or no number. */
+  ageSeconds: Seconds = 0;
+
   readonly #listener: ResponseListener;
   readonly #budget: { readonly spent: boolean };
   #state: number = State.idle;
@@ -219,6 +224,8 @@ export class ResponseParser {
     this.challenge = '';
     this.keepAlive = true;
     this.keepAliveSeconds = -1;
+    this.cacheControl = '';
+    this.ageSeconds = 0;
     this.#length = -1;
     this.#chunked = false;
     this.#headBytes = 0;
@@ -266,6 +273,15 @@ export class ResponseParser {
         return true;
       case 12:
         if (isText(bytes, at, 'content-type')) this.isEventStream = isType(bytes, from, to, 'text/event-stream');
+        return true;
+      case 3:
+        if (isText(bytes, at, 'age')) this.ageSeconds = to - from > 9 ? 0 : Math.max(0, digits(bytes, from, to));
+        return true;
+      case 13:
+        if (isText(bytes, at, 'cache-control')) {
+          const value = bytes.toString('latin1', from, to);
+          this.cacheControl = this.cacheControl === '' ? value : `${this.cacheControl}, ${value}`;
+        }
         return true;
       case 14: {
         if (!isText(bytes, at, 'content-length')) return true;

@@ -29,6 +29,7 @@ async function open(
     down: () => [],
     revoke: () => true,
     unrevoke: () => true,
+    purgeCache: () => {},
     documentFailed: () => {},
     ...change,
   };
@@ -62,6 +63,7 @@ test('each page answers with its type', async (t) => {
     '/revoke',
     '/unrevoke',
     '/explain',
+    '/cache/purge',
   ]);
 });
 

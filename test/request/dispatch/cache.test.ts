@@ -7,7 +7,10 @@ import { catalog, rateLimits, route, sampleCatalog, snapshot, tokenBucket } from
 import { DispatchFixture } from './fixture.js';
 
 const cacheable = (more: object = {}) => [
-  route('cached', { tools: ['files__*'], cache: { ttlMs: 60_000, staleMs: 0, public: false, ...more } }),
+  route('cached', {
+    tools: ['files__*'],
+    cache: { ttlMs: 60_000, staleMs: 0, staleIfErrorMs: 0, public: false, ...more },
+  }),
 ];
 const tokens = [
   { token: 't1', subject: 'a', scopes: [] },
@@ -35,8 +38,7 @@ async function leadAndStore(fixture: DispatchFixture, args: unknown, result: str
     ...more,
   });
   assert.equal((await decided).verdict, 'lead');
-  const bytes = Buffer.from(`..${result}`);
-  fixture.dispatcher.store(exchange, bytes, 2, bytes.length);
+  fixture.store(exchange, result);
   fixture.done(exchange);
 }
 
@@ -60,8 +62,7 @@ describe('cacheable calls', () => {
       );
       const leader = await Promise.race(calls.map(({ decided }) => decided));
       assert.equal(leader.verdict, 'lead');
-      const result = Buffer.from('{"content":[]}');
-      fixture.dispatcher.store(leader.exchange, result, 0, result.length);
+      fixture.store(leader.exchange, '{"content":[]}');
       const all = await Promise.all(calls.map(({ decided }) => decided));
       assert.equal(all.filter(({ verdict }) => verdict === 'lead').length, 1);
       const others = all.filter(({ verdict }) => verdict === 'cached');
@@ -81,7 +82,7 @@ describe('cacheable calls', () => {
         calls.map(async ({ exchange, decided }) => {
           assert.equal((await decided).verdict, 'lead');
           leaders.push(exchange.slot);
-          fixture.dispatcher.release(exchange);
+          fixture.dispatcher.release(exchange, false);
           fixture.done(exchange);
         }),
       );
@@ -99,7 +100,7 @@ describe('cacheable calls', () => {
       for (let n = 0; n < 8; n += 1) await leadAndStore(fixture, { n }, '{}');
       fixture.dispatcher.forget(waiting.exchange);
       fixture.done(waiting.exchange);
-      fixture.dispatcher.release(leader.exchange);
+      fixture.dispatcher.release(leader.exchange, false);
       fixture.done(leader.exchange);
       assert.equal((await last.decided).verdict, 'lead');
       fixture.done(last.exchange);
@@ -120,6 +121,53 @@ describe('cacheable calls', () => {
     });
   });
 
+  it('are kept apart by view and by the headers that are part of the key, whatever else the caller sends', () => {
+    const cache = { ...snapshot().cache, includeHeaders: [1] };
+    return withFixture({ cache, attributes: ['x-other', 'x-user-id'] }, async (fixture) => {
+      const callers = [
+        { view: 0, attributes: '\nann' },
+        { view: 1, attributes: '\nann' },
+        { view: 0, attributes: '\nbob' },
+        { view: 0, attributes: '' },
+      ];
+      for (const [n, caller] of callers.entries()) await leadAndStore(fixture, {}, `"${n}"`, caller);
+      for (const [n, caller] of callers.entries()) {
+        assert.equal((await fixture.call('files__read', {}, caller)).payload, `"${n}"`);
+      }
+      const other = await fixture.call('files__read', {}, { view: 0, attributes: 'x\nann' });
+      assert.equal(other.payload, '"0"', 'another header makes no difference');
+    });
+  });
+
+  it('are found again whatever the order of members, and are not looked up with further params', () =>
+    withFixture({}, async (fixture) => {
+      await leadAndStore(fixture, { a: 1, b: { c: 'é', d: [] } }, '"x"');
+      const raw = (params: string) => `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":${params}}`;
+      const params = '"arguments": {"b":{"d":[ ],"c":"\\u00e9"},"a":1}, "_meta":{"x":{"y":"}"}}, "name":"files__read"';
+      assert.equal((await fixture.ask({ raw: raw(`{${params}}`) })).payload, '"x"');
+      for (const more of [',"task":{"ttl":1}', ',"\\u0074ask":{}', ',"x":[{"name":"files__read"}]']) {
+        assert.equal((await fixture.ask({ raw: raw(`{${params}${more}}`) })).verdict, 'forward', more);
+        assert.equal((await fixture.ask({ raw: raw(`{${more.slice(1)},${params}}`) })).verdict, 'forward', more);
+      }
+    }));
+
+  it('give the leader the answer that is kept for the case that its upstream fails', () => {
+    const routes = cacheable({ ttlMs: 1, staleIfErrorMs: 60_000 });
+    return withFixture({ routes }, async (fixture) => {
+      const { exchange, decided } = fixture.open({ method: 'tools/call', params: { name: 'files__read' } });
+      assert.equal((await decided).payload, '');
+      fixture.store(exchange, '"old"', { freshMs: 0 });
+      fixture.done(exchange);
+      const again = fixture.open({ method: 'tools/call', params: { name: 'files__read' } });
+      const { verdict, leftover } = await again.decided;
+      assert.deepEqual([verdict, leftover], ['lead', '"old"']);
+      fixture.dispatcher.release(again.exchange, true);
+      fixture.done(again.exchange);
+      const during = await fixture.ask({ method: 'tools/call', params: { name: 'files__read' } });
+      assert.deepEqual([during.verdict, during.payload], ['cached', '"old"']);
+    });
+  });
+
   it('are kept apart by era', () =>
     withFixture({}, async (fixture) => {
       await leadAndStore(fixture, {}, '"legacy"');
@@ -128,10 +176,9 @@ describe('cacheable calls', () => {
       assert.equal((await fixture.call('files__read', {}, { modern: true })).payload, '"modern"');
     }));
 
-  it('are invalidated by a new catalog, a new configuration and a revocation', () =>
+  it('are invalidated by a new configuration and a revocation, and not by a catalog', () =>
     withFixture({}, async (fixture) => {
       const steps = [
-        () => fixture.dispatcher.setCatalog({ ...sampleCatalog, version: 2 }),
         () => fixture.dispatcher.reconfigure({ ...fixture.pool.snapshot, version: 2 }),
         () => fixture.pool.epochs.revoke(),
       ];
@@ -141,6 +188,8 @@ describe('cacheable calls', () => {
         step();
       }
       await leadAndStore(fixture, {}, '"x"');
+      fixture.dispatcher.setCatalog({ ...sampleCatalog, version: 2 });
+      assert.equal((await fixture.call('files__read', {})).verdict, 'cached');
     }));
 
   it('with arguments or results too large for the ring go without the cache', () =>

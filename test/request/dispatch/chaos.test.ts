@@ -19,7 +19,9 @@ it('whatever happens, each exchange gets one verdict', async (t) => {
   const base = snapshot();
   const fixture = new DispatchFixture({
     workers: 3,
-    routes: [route('cached', { tools: ['files__*'], cache: { ttlMs: 20, staleMs: 20, public: true } })],
+    routes: [
+      route('cached', { tools: ['files__*'], cache: { ttlMs: 20, staleMs: 20, staleIfErrorMs: 0, public: true } }),
+    ],
     cache: { ...base.cache, waitMs: 100 },
     limits: { ...base.limits, ringBytes: 65_536 },
   });
@@ -56,8 +58,8 @@ it('whatever happens, each exchange gets one verdict', async (t) => {
       if (verdict === 'lead') {
         await new Promise((resolve) => setImmediate(resolve));
         // One in ten leaders is never heard of again.
-        if (chance(0.6)) fixture.dispatcher.store(exchange, Buffer.from('{"content":[]}'), 0, 14);
-        else if (chance(0.75)) fixture.dispatcher.release(exchange);
+        if (chance(0.6)) fixture.store(exchange, '{"content":[]}');
+        else if (chance(0.75)) fixture.dispatcher.release(exchange, false);
       }
       fixture.done(exchange);
       if (turn % 50 === 0) await new Promise((resolve) => setImmediate(resolve));

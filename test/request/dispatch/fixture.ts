@@ -11,6 +11,7 @@ import { Dispatcher } from '../../../src/request/dispatch/index.js';
 import { Caller, Scheme } from '../../../src/request/exchange/caller.js';
 import { type Exchange, MessageFlag, Phase } from '../../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../../src/request/exchange/table.js';
+import { ANSWER_HEAD_BYTES, AnswerHead } from '../../../src/shared/answer-head.js';
 import type { CatalogTable } from '../../../src/shared/catalog-table.js';
 import { Verdict } from '../../../src/shared/records.js';
 import type { VerdictRecord } from '../../../src/shared/verdict-record.js';
@@ -22,7 +23,10 @@ const names = Object.fromEntries(Object.entries(Verdict).map(([name, value]) => 
 export interface Decided {
   readonly verdict: string;
   readonly error: string;
+  /** Without the head of an answer from the cache. */
   readonly payload: string;
+  /** The answer for the case that the upstream fails. */
+  readonly leftover: string;
   readonly server: number;
   readonly route: number;
   readonly entry: number;
@@ -87,14 +91,18 @@ export class DispatchFixture {
     this.dispatcher.attach(this);
   }
 
-  decided(exchange: Exchange, bytes: Uint8Array, length: number, payload: Uint8Array): void {
+  decided(exchange: Exchange, bytes: Uint8Array, length: number, payload: Buffer): void {
     const { verdict } = exchange;
     const key = `${exchange.slot}.${exchange.generation}`;
     this.nexts.set(key, (this.nexts.get(key) ?? 0) + 1);
     const decided: Decided = {
       verdict: names[verdict.kind] ?? '?',
       error: verdict.kind === Verdict.deny ? ERROR_CODES[verdict.error]! : '',
-      payload: Buffer.from(payload).toString(),
+      payload:
+        verdict.kind === Verdict.lead
+          ? ''
+          : payload.subarray(verdict.kind === Verdict.cached ? ANSWER_HEAD_BYTES : 0).toString(),
+      leftover: verdict.kind === Verdict.lead ? payload.subarray(ANSWER_HEAD_BYTES).toString() : '',
       server: verdict.server,
       route: verdict.route,
       entry: verdict.entry,
@@ -153,6 +161,14 @@ export class DispatchFixture {
     const result = await decided;
     this.done(exchange);
     return result;
+  }
+
+  /** Reports the result of a call that leads a cache key. @param hints what its upstream says about storing it */
+  store(exchange: Exchange, result: string, hints: Partial<AnswerHead> = {}): void {
+    const bytes = Buffer.from(`..${result}`);
+    const head = Object.assign(new AnswerHead(), { server: exchange.verdict.server }, hints);
+    this.dispatcher.store(exchange, head, bytes, 2, bytes.length);
+    bytes.fill(0x21);
   }
 
   call(name: string, args: unknown = {}, more: Partial<Ask> = {}): Promise<Decided> {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { typescriptDecoder } from '../../../native/index.js';
+import { CallArguments } from '../../../src/request/dispatch/call-arguments.js';
 import { writeDecide } from '../../../src/request/dispatch/request-record.js';
 import { ATTRIBUTE_SEPARATOR, Caller, Scheme } from '../../../src/request/exchange/caller.js';
 import { ExchangeTable } from '../../../src/request/exchange/table.js';
@@ -26,7 +27,10 @@ test('a worker reads of a caller what the front has written', () => {
         typescriptDecoder.scan(body, body.length, exchange.message.spans.words, 64);
         exchange.client.caller = new Caller(token, scheme, view, values.join(ATTRIBUTE_SEPARATOR));
         exchange.client.remoteAddress = '127.0.0.1';
-        assert.ok(writeDecide(ring, exchange, body, 1, true, new Int32Array(2)) >= 0);
+        exchange.message.body = body;
+        const args = new CallArguments(typescriptDecoder);
+        assert.ok(args.read(exchange));
+        assert.ok(writeDecide(ring, exchange, body, 1, true, args) >= 0);
         const record = new RequestRecord();
         record.locate(ring.words, ring.peek(), ring.buffer);
         for (const read of [record, record.copy()]) {

@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { typescriptDecoder } from '../../../native/index.js';
-import type { CacheSnapshot } from '../../../src/config/snapshot.js';
+import { Method } from '../../../native/layout.js';
+import type { CacheRule, CacheSnapshot } from '../../../src/config/snapshot.js';
+import { ANSWER_HEAD_BYTES, AnswerHead, CacheOutcome } from '../../../src/shared/answer-head.js';
+import { CACHE_EVENTS } from '../../../src/shared/cache-events.js';
 import { Counter, Counters, counterMemory } from '../../../src/shared/counters.js';
 import { VerdictRecord } from '../../../src/shared/verdict-record.js';
-import { type CacheQuery, Lookup, ResponseCache } from '../../../workers/cache/index.js';
-import { snapshot } from '../fixture.js';
+import type { CachePurge } from '../../../src/shared/worker-messages.js';
+import { CacheEvents, type CacheQuery, Lookup, PurgeScope, ResponseCache } from '../../../workers/cache/index.js';
+import { copyKey, hashQuery, isKeyOf } from '../../../workers/cache/key.js';
+import { route, snapshot } from '../fixture.js';
 
 interface Parts {
   readonly name?: string;
@@ -13,11 +18,16 @@ interface Parts {
   readonly route?: number;
   readonly subject?: number;
   readonly kind?: number;
+  readonly server?: number;
+  readonly view?: number;
+  readonly group?: number;
+  readonly headers?: string;
   /** Overrides the hash, to make keys collide. */
   readonly hash?: readonly [number, number];
 }
 
-function queryOf({ name = 'tool', args = '{"a":1}', route = 0, subject = 0, kind = 10, hash }: Parts = {}): CacheQuery {
+function queryOf(parts: Parts = {}): CacheQuery {
+  const { name = 'tool', args = '{"a":1}', route = 0, subject = 0, kind = 10, hash } = parts;
   const bytes = Buffer.from(`${name}${args}`);
   const lanes = new Int32Array(2);
   const nameEnd = Buffer.byteLength(name);
@@ -30,46 +40,72 @@ function queryOf({ name = 'tool', args = '{"a":1}', route = 0, subject = 0, kind
     argumentsEnd: bytes.length,
     hashLow: hash?.[0] ?? lanes[0]!,
     hashHigh: hash?.[1] ?? lanes[1]!,
+    server: parts.server ?? 0,
     route,
-    variant: -1,
     digest: Int32Array.of(subject, 0, 0, 0),
+    subject: `subject ${subject}`,
     kind,
+    view: parts.view ?? 0,
+    group: parts.group ?? 0,
+    headers: Buffer.from(parts.headers ?? ''),
+    headersLength: Buffer.byteLength(parts.headers ?? ''),
   };
 }
 
 /** A cache with its clock; `answers` and `leads` are the calls that waited. */
 class CacheFixture {
   readonly counters = new Counters(counterMemory(1, 1), 0);
+  readonly events = new CacheEvents(this.counters, [route('a'), route('b')]);
   readonly answers: [slot: number, result: string][] = [];
   readonly leads: [slot: number, key: number][] = [];
+  readonly forwarded: number[] = [];
   readonly cache: ResponseCache;
   now = 1000;
   #slot = 0;
 
   constructor(changes: Partial<CacheSnapshot> = {}) {
-    this.cache = new ResponseCache({ ...snapshot().cache, ...changes }, 1_000_000, 1, this.counters, {
-      answer: ({ slot }, result) => this.answers.push([slot, result.toString()]),
+    this.cache = new ResponseCache({ ...snapshot().cache, ...changes }, 1_000_000, 1, this.events, {
+      answer: ({ slot }, result) => this.answers.push([slot, resultOf(result)]),
       lead: ({ slot }, key) => this.leads.push([slot, key]),
+      forward: ({ slot }) => this.forwarded.push(slot),
     });
   }
 
-  lookup(parts: Parts = {}, rule: { ttlMs?: number; staleMs?: number } = {}): Lookup {
+  lookup(parts: Parts = {}, rule: Partial<CacheRule> = {}): Lookup {
     const caller = new VerdictRecord();
     caller.slot = this.#slot;
     caller.generation = 1;
     this.#slot += 1;
-    return this.cache.lookup(queryOf(parts), { ttlMs: 100, staleMs: 0, public: false, ...rule }, this.now, caller);
+    const whole = { ttlMs: 100, staleMs: 0, staleIfErrorMs: 0, public: false, ...rule };
+    return this.cache.lookup(queryOf(parts), whole, this.now, caller);
   }
 
-  store(text = 'result', key = this.cache.key): void {
-    const bytes = Buffer.from(`xx${text}yy`);
+  store(text = 'result', key = this.cache.key, hints: Partial<AnswerHead> = {}): void {
+    const bytes = Buffer.concat([Buffer.alloc(2 + ANSWER_HEAD_BYTES), Buffer.from(`${text}yy`)]);
+    Object.assign(new AnswerHead(), { server: 0 }, hints).write(bytes, 2);
     this.cache.store(key, bytes, 2, bytes.length - 2, this.now);
     bytes.fill(0);
+  }
+
+  /** The result of the last look-up. */
+  get result(): string {
+    return resultOf(this.cache.answer);
+  }
+
+  /** What its head says. */
+  get head(): AnswerHead {
+    const head = new AnswerHead();
+    head.read(this.cache.answer, 0);
+    return head;
   }
 
   total(name: keyof typeof Counter): number {
     return this.counters.total(Counter[name]);
   }
+}
+
+function resultOf(answer: Buffer): string {
+  return answer.subarray(ANSWER_HEAD_BYTES).toString();
 }
 
 describe('response cache', () => {
@@ -78,7 +114,7 @@ describe('response cache', () => {
     assert.equal(fixture.lookup(), Lookup.lead);
     fixture.store('one');
     assert.equal(fixture.lookup(), Lookup.hit);
-    assert.equal(fixture.cache.result.toString(), 'one');
+    assert.equal(fixture.result, 'one');
     fixture.now += 99;
     assert.equal(fixture.lookup(), Lookup.hit);
     fixture.now += 1;
@@ -99,6 +135,10 @@ describe('response cache', () => {
       { route: 1 },
       { subject: 7 },
       { kind: 11 },
+      { server: 1 },
+      { view: 1 },
+      { group: 1 },
+      { headers: 'a' },
       { name: 'tool{', args: '"a":1}' },
     ];
     others.forEach((parts, i) => {
@@ -107,7 +147,7 @@ describe('response cache', () => {
     });
     others.forEach((parts, i) => {
       assert.equal(fixture.lookup(parts), Lookup.hit);
-      assert.equal(fixture.cache.result.toString(), `result ${i}`);
+      assert.equal(fixture.result, `result ${i}`);
     });
   });
 
@@ -120,7 +160,28 @@ describe('response cache', () => {
     assert.equal(fixture.lookup({ args: '{"a":2}', hash }), Lookup.lead);
     fixture.store('two');
     assert.equal(fixture.lookup({ args: '{"a":2}', hash }), Lookup.hit);
-    assert.equal(fixture.cache.result.toString(), 'two');
+    assert.equal(fixture.result, 'two');
+  });
+
+  it('compares every part of a key, whatever the hashes are', () => {
+    const query = queryOf();
+    const key = copyKey(query, hashQuery(query));
+    assert.ok(isKeyOf(key, query));
+    const others: Parts[] = [
+      { name: 'tooL' },
+      { args: '{"a":2}' },
+      { route: 1 },
+      { subject: 7 },
+      { kind: 11 },
+      { server: 1 },
+      { view: 1 },
+      { group: 1 },
+      { headers: 'a' },
+    ];
+    for (const parts of others) assert.equal(isKeyOf(key, queryOf(parts)), false, JSON.stringify(parts));
+    const longer = queryOf({ headers: 'ab' });
+    assert.equal(isKeyOf(copyKey(queryOf({ headers: 'a' }), 0), longer), false);
+    assert.ok(isKeyOf(copyKey(queryOf({ headers: 'a' }), 0), { ...longer, headersLength: 1 }));
   });
 
   it('coalesces calls: one leads, the others wait and get its result', () => {
@@ -141,7 +202,7 @@ describe('response cache', () => {
     fixture.lookup();
     const first = fixture.cache.key;
     for (let i = 0; i < 3; i += 1) fixture.lookup();
-    fixture.cache.release(first, fixture.now);
+    fixture.cache.release(first, false, fixture.now);
     assert.equal(fixture.leads.length, 1);
     const [slot, key] = fixture.leads[0] ?? [-1, -1];
     assert.equal(slot, 1);
@@ -200,10 +261,10 @@ describe('response cache', () => {
     assert.equal(fixture.lookup({}, rule), Lookup.lead);
     const key = fixture.cache.key;
     assert.equal(fixture.lookup({}, rule), Lookup.stale);
-    assert.equal(fixture.cache.result.toString(), 'old');
+    assert.equal(fixture.result, 'old');
     fixture.store('new', key);
     assert.equal(fixture.lookup({}, rule), Lookup.hit);
-    assert.equal(fixture.cache.result.toString(), 'new');
+    assert.equal(fixture.result, 'new');
     fixture.now += 151;
     assert.equal(fixture.lookup({}, rule), Lookup.lead);
     assert.equal(fixture.lookup({}, rule), Lookup.wait, 'too old to be served');
@@ -238,6 +299,129 @@ describe('response cache', () => {
     fixture.store('before', key);
     assert.deepEqual(fixture.answers, [[2, 'before']]);
     assert.equal(fixture.lookup({ args: '2' }), Lookup.lead);
+  });
+
+  it('follows the time that the upstream says, unless it is told not to', () => {
+    const hints = { freshMs: 50, resultTtlMs: 50 };
+    const fixture = new CacheFixture();
+    fixture.lookup();
+    fixture.store('short', fixture.cache.key, hints);
+    fixture.now += 20;
+    assert.equal(fixture.lookup(), Lookup.hit);
+    assert.deepEqual([fixture.head.ageMs, fixture.head.freshMs, fixture.head.resultTtlMs], [20, 30, 30]);
+    fixture.now += 30;
+    assert.equal(fixture.lookup(), Lookup.lead);
+    const deaf = new CacheFixture({ respectCacheControl: false });
+    deaf.lookup();
+    deaf.store('short', deaf.cache.key, hints);
+    deaf.now += 80;
+    assert.equal(deaf.lookup(), Lookup.hit);
+    assert.deepEqual([deaf.head.freshMs, deaf.head.resultTtlMs], [20, 0], 'the client hears nothing longer than that');
+  });
+
+  it('forwards those who wait for an answer that is not for them, and lets later calls not wait', () => {
+    const rows: [Partial<CacheRule>, Partial<AnswerHead>][] = [
+      [{}, { freshMs: 0 }],
+      [{ staleMs: 500 }, { freshMs: 0 }],
+      [{ public: true }, { isPrivate: true }],
+    ];
+    for (const [rule, hints] of rows) {
+      const fixture = new CacheFixture();
+      const lookups = [0, 1, 2].map(() => fixture.lookup({}, rule));
+      assert.deepEqual(lookups, [Lookup.lead, Lookup.wait, Lookup.wait]);
+      fixture.store('own', fixture.cache.key, hints);
+      assert.deepEqual(fixture.forwarded, [1, 2]);
+      assert.deepEqual(fixture.answers, []);
+      assert.equal(fixture.lookup({}, rule), Lookup.bypass);
+      fixture.now += 10_000;
+      assert.equal(fixture.lookup({}, rule), Lookup.lead, 'the upstream may say something else now');
+    }
+  });
+
+  it('keeps an answer for the case that the upstream fails', () => {
+    const fixture = new CacheFixture();
+    const rule = { ttlMs: 100, staleIfErrorMs: 5_000 };
+    fixture.lookup({}, rule);
+    assert.equal(fixture.cache.answer.length, 0, 'there is no older answer yet');
+    fixture.store('old');
+    fixture.now += 101;
+    assert.equal(fixture.lookup({}, rule), Lookup.lead);
+    assert.equal(fixture.result, 'old');
+    const { key } = fixture.cache;
+    assert.equal(fixture.lookup({}, rule), Lookup.wait, 'it is not served while the upstream may answer');
+    fixture.cache.release(key, true, fixture.now);
+    assert.deepEqual(fixture.answers, [[2, 'old']]);
+    assert.equal(fixture.lookup({}, rule), Lookup.stale, 'nor is the upstream asked again at once');
+    assert.equal(fixture.head.outcome, CacheOutcome.error);
+    fixture.now += 1_000;
+    assert.equal(fixture.lookup({}, rule), Lookup.lead);
+    fixture.cache.release(fixture.cache.key, false, fixture.now);
+    fixture.now += 5_000;
+    assert.equal(fixture.lookup({}, rule), Lookup.lead);
+    assert.equal(fixture.cache.answer.length, 0, 'it is too old');
+    fixture.lookup({}, rule);
+    fixture.cache.release(fixture.cache.key, true, fixture.now);
+    assert.equal(fixture.leads.length, 1, 'the one that waits asks the upstream itself');
+  });
+
+  it('drops what a purge covers, also of calls under way', () => {
+    const keys: Parts[] = [{}, { name: 'other' }, { subject: 7 }, { kind: 2 * Method.resourcesRead }, { server: 1 }];
+    const everything = {
+      type: 'purge',
+      server: -1,
+      kinds: ['tools', 'prompts', 'resources'],
+      principal: null,
+    } as const;
+    const rows: [Partial<CachePurge>, string[] | null, boolean[]][] = [
+      [{}, null, [true, true, true, true, true]],
+      [{}, ['tool'], [true, false, true, true, true]],
+      [{ kinds: ['resources'] }, null, [false, false, false, true, false]],
+      [{ server: 1 }, null, [false, false, false, false, true]],
+      [{ principal: 'subject 7' }, null, [false, false, true, false, false]],
+      [{ kinds: ['prompts'] }, null, [false, false, false, false, false]],
+    ];
+    for (const [changes, names, dropped] of rows) {
+      const scope = new PurgeScope({ ...everything, name: null, ...changes }, names);
+      const fixture = new CacheFixture();
+      for (const parts of keys) {
+        fixture.lookup(parts);
+        fixture.store('x', fixture.cache.key, { server: parts.server ?? 0 });
+      }
+      assert.equal(fixture.cache.purge(scope), dropped.filter(Boolean).length);
+      assert.deepEqual(
+        keys.map((parts) => fixture.lookup(parts) === Lookup.lead),
+        dropped,
+      );
+      assert.equal(fixture.total('cachePurged'), dropped.filter(Boolean).length);
+    }
+    const fixture = new CacheFixture();
+    fixture.lookup();
+    fixture.lookup();
+    fixture.cache.purge(new PurgeScope({ ...everything, name: null }, ['tool']));
+    fixture.store('from before the purge');
+    assert.deepEqual(fixture.answers, [[1, 'from before the purge']]);
+    assert.equal(fixture.lookup(), Lookup.lead);
+    fixture.cache.purge(new PurgeScope({ ...everything, name: null, server: 1 }, null));
+    fixture.store('of another server');
+    assert.equal(fixture.lookup(), Lookup.hit);
+  });
+
+  it('counts what happens by route', () => {
+    const fixture = new CacheFixture({ maxEntries: 1 });
+    for (const parts of [{ route: 1 }, { route: 1 }, { route: -1 }]) {
+      if (fixture.lookup(parts) === Lookup.lead) fixture.store('x');
+    }
+    const none = { hit: 0, stale: 0, coalesced: 0, miss: 0, stored: 0, evicted: 0, purged: 0 };
+    const rowsOf = () =>
+      fixture.events.take()?.map(({ route: name, counts }) => ({
+        name,
+        ...Object.fromEntries(CACHE_EVENTS.map((event, position) => [event, counts[position]])),
+      }));
+    assert.deepEqual(rowsOf(), [
+      { name: '', ...none, miss: 1, stored: 1 },
+      { name: 'b', ...none, hit: 1, miss: 1, stored: 1, evicted: 1 },
+    ]);
+    assert.equal(rowsOf(), undefined);
   });
 
   it('bypasses everything when it is disabled', () => {
