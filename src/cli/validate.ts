@@ -99,7 +99,7 @@ async function detectRuntime(snapshot: Snapshot): Promise<Runtime> {
 function report(loaded: LoadedConfig, snapshot: Snapshot, upstreams: readonly Upstream[], runtime: Runtime): object {
   return {
     valid: true,
-    warnings: [...loaded.warnings, ...authWarnings(snapshot.auth)],
+    warnings: [...loaded.warnings, ...authWarnings(snapshot.auth).map((warning) => loaded.mask(warning))],
     upstreams,
     renamed: shownRenames(loaded, snapshot),
     routes: configFaults(snapshot).map(({ route, kind, detail }) => ({
@@ -133,7 +133,7 @@ function printReport(
   const shownHost = loaded.shownAt(['host']) ?? snapshot.host;
   const adminHost = loaded.shownAt(['admin', 'host']) ?? snapshot.admin?.host ?? '';
   for (const warning of loaded.warnings) printWarning(warning);
-  for (const warning of authWarnings(snapshot.auth)) printWarning(warning);
+  for (const warning of authWarnings(snapshot.auth)) printWarning(loaded.mask(warning));
   for (const { route, detail } of configFaults(snapshot)) printWarning(loaded.mask(`route ${route} ${detail}`));
   printLine(`${file} ${style('green', 'can be used')}.`);
   section('Listeners', [
