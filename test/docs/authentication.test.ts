@@ -43,7 +43,9 @@ describe('docs/authentication.md', () => {
         .replace('{an opaque token that is active}', 'opaque');
       const answer = await modernRpc(gateway.url, 'tools/list', {}, { headers: { [name]: value } });
       assert.deepEqual([answer.status, answer.message.error?.data.code], [Number(status), code], `${name}: ${written}`);
-      if (status === '401') assert.equal(answer.headers.get('www-authenticate'), example('challenge').trim());
+      if (status !== '401') continue;
+      const error = code === 'GW_UNAUTHENTICATED' ? 'Bearer ' : 'Bearer error="invalid_token", ';
+      assert.equal(answer.headers.get('www-authenticate'), example('challenge').trim().replace('Bearer ', error));
     }
     const metadata = await fetch(`${gateway.origin}/.well-known/oauth-protected-resource/mcp`);
     assert.deepEqual(await metadata.json(), JSON.parse(here(example('metadata'))));
