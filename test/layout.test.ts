@@ -33,6 +33,7 @@ const COMMON = [
 
 /** Contracts between the parts: the shape of data, and the numbers in it. */
 const CONTRACTS = [
+  'src/config/auth-snapshot.ts',
   'src/config/current.ts',
   'src/config/match.ts',
   'src/config/snapshot.ts',

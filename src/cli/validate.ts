@@ -112,7 +112,7 @@ function report(
 ): object {
   return {
     valid: true,
-    warnings: [...loaded.warnings, ...authWarnings(snapshot.auth)],
+    warnings: [...loaded.warnings, ...authWarnings(snapshot.auth).map((warning) => loaded.mask(warning))],
     upstreams,
     renamed: shownRenames(loaded, snapshot),
     listed: { servers: known.listed.map((name) => loaded.mask(name)), note: loaded.mask(known.note) },
@@ -153,7 +153,7 @@ function printReport(
   const shownHost = loaded.shownAt(['host']) ?? snapshot.host;
   const adminHost = loaded.shownAt(['admin', 'host']) ?? snapshot.admin?.host ?? '';
   for (const warning of loaded.warnings) printWarning(warning);
-  for (const warning of authWarnings(snapshot.auth)) printWarning(warning);
+  for (const warning of authWarnings(snapshot.auth)) printWarning(loaded.mask(warning));
   for (const { route, detail } of known.routeFaults) printWarning(loaded.mask(`route ${route} ${detail}`));
   for (const { server, key, pattern } of known.unmatched) {
     printWarning(loaded.mask(`mcpServers.${server}.${key}: ${JSON.stringify(pattern)} matches nothing that it offers`));

@@ -185,7 +185,7 @@ export class Rights {
   #renewed(right: Right, verdict: VerdictRecord): void {
     right.isRenewing = false;
     const isRenewed = refusalIn(verdict) === null && verdict.isFor(right.subject);
-    if (isRenewed && verdict.rememberUntil > Date.now() / 1000) this.#expire(right, verdict.rememberUntil);
+    if (isRenewed) this.#expire(right, verdict.rememberUntil);
     else this.#endRight(right.holder, 'GW_TOKEN_EXPIRED');
   }
 

@@ -84,6 +84,7 @@ export async function everywhere({ folder, script, echoPort }: DispatchFixture, 
     workers: 1,
     allowedHosts: [at('allowedHosts[]', (canary) => `${canary}.example`)],
     allowedOrigins: [at('allowedOrigins[]', (canary) => `https://${canary}.example`)],
+    publicUrl: canaries.published('publicUrl', 'https://published.example'),
     path: canaries.published('path', '/mcp'),
     ready: { require: [canaries.published('ready.require[]', 'child')] },
     catalog: {
@@ -200,40 +201,75 @@ export async function everywhere({ folder, script, echoPort }: DispatchFixture, 
   return config;
 }
 
-/** Other authentication, for the places that the first configuration cannot have. */
-export function otherAuth(canaries: Canaries, publicKeyFile: string): Record<string, unknown>[] {
-  const at = canaries.at.bind(canaries);
-  const claims = () => ({
-    audience: [at('auth.audience[]')],
-    issuer: at('auth.issuer', ODD),
-    subjectClaim: at('auth.subjectClaim'),
-    scopeClaims: [at('auth.scopeClaims[]')],
+/** Other authentication, for the places that the first configuration cannot have; in a list, too. */
+export function otherAuth(canaries: Canaries, publicKeyFile: string): unknown[] {
+  const single = otherProviders(canaries, publicKeyFile, 'auth');
+  return [...single, ...otherProviders(canaries, publicKeyFile, 'auth[]').map((one) => [one])];
+}
+
+function otherProviders(canaries: Canaries, publicKeyFile: string, base: string): Record<string, unknown>[] {
+  const at = (place: string, make?: (canary: string) => string): string => canaries.at(`${base}.${place}`, make);
+  const published = (place: string, value: string): string => canaries.published(`${base}.${place}`, value);
+  const lists = (place: string) => ({
+    scopes: [at(`${place}.scopes[]`)],
+    permissions: [at(`${place}.permissions[]`)],
+    metadata: { team: at(`${place}.metadata.*`) },
   });
+  const texts = (place: string) => ({ scopes: at(`${place}.scopes`), permissions: at(`${place}.permissions`) });
+  const claims = () => ({
+    audience: [at('audience[]')],
+    issuer: at('issuer', ODD),
+    subjectClaim: at('subjectClaim'),
+    scopeClaims: [at('scopeClaims[]')],
+    permissionClaims: [at('permissionClaims[]')],
+    resourceMetadata: published('resourceMetadata', 'https://published.example/metadata'),
+  });
+  const url = (canary: string) => `https://127.0.0.1:1/${canary}?key=${canary}`;
   const { publicKey } = generateKeyPairSync('ed25519');
   const pem = publicKey.export({ type: 'spki', format: 'pem' }) as string;
   return [
+    { type: 'bearer', tokens: { alice: at('tokens.*'), bob: { token: at('tokens.*.token'), ...lists('tokens.*') } } },
+    { type: 'bearer', tokens: { alice: { token: at('tokens.*.token'), ...texts('tokens.*') } } },
     {
       type: 'bearer',
-      tokens: {
-        alice: at('auth.tokens.*'),
-        bob: { token: at('auth.tokens.*.token'), scopes: [at('auth.tokens.*.scopes[]')] },
-      },
+      tokens: [{ token: at('tokens[].token'), subject: at('tokens[].subject'), ...lists('tokens[]') }],
     },
-    { type: 'bearer', tokens: { alice: { token: at('auth.tokens.*.token'), scopes: at('auth.tokens.*.scopes') } } },
     {
       type: 'bearer',
-      tokens: [
-        { token: at('auth.tokens[].token'), subject: at('auth.tokens[].subject'), scopes: at('auth.tokens[].scopes') },
-      ],
+      tokens: [{ token: at('tokens[].token'), subject: at('tokens[].subject'), ...texts('tokens[]') }],
     },
-    { type: 'jwt', secret: at('auth.secret'), ...claims(), audience: at('auth.audience') },
     {
-      type: 'jwt',
-      jwksUrl: at('auth.jwksUrl', (canary) => `https://127.0.0.1:1/${canary}?key=${canary}`),
+      type: 'apiKey',
+      header: at('header'),
+      keys: { alice: at('keys.*'), bob: { key: at('keys.*.key'), ...lists('keys.*') } },
+    },
+    { type: 'apiKey', keys: { alice: { key: at('keys.*.key'), ...texts('keys.*') } } },
+    { type: 'apiKey', keys: [{ key: at('keys[].key'), subject: at('keys[].subject'), ...lists('keys[]') }] },
+    { type: 'apiKey', keys: [{ key: at('keys[].key'), subject: at('keys[].subject'), ...texts('keys[]') }] },
+    {
+      type: 'basic',
+      users: { alice: at('users.*', ODD), bob: { password: at('users.*.password', ODD), ...lists('users.*') } },
+    },
+    { type: 'basic', users: { alice: { password: at('users.*.password'), ...texts('users.*') } } },
+    { type: 'jwt', secret: at('secret'), ...claims(), audience: at('audience'), verifyExpiry: false },
+    { type: 'jwt', jwksUrl: at('jwksUrl', url), ...claims() },
+    { type: 'jwt', publicKey: published('publicKey', pem), ...claims() },
+    { type: 'jwt', publicKeyFile: published('publicKeyFile', publicKeyFile), ...claims() },
+    {
+      type: 'oauth2',
+      introspectionUrl: at('introspectionUrl', url),
+      clientId: at('clientId'),
+      clientSecret: at('clientSecret', ODD),
       ...claims(),
     },
-    { type: 'jwt', publicKey: canaries.published('auth.publicKey', pem), ...claims() },
-    { type: 'jwt', publicKeyFile: canaries.published('auth.publicKeyFile', publicKeyFile), ...claims() },
+    {
+      type: 'proxyHeader',
+      trustedProxies: published('trustedProxies', '10.0.0.0/8'),
+      subjectHeader: at('subjectHeader'),
+      scopesHeader: at('scopesHeader'),
+      permissionsHeader: at('permissionsHeader'),
+    },
+    { type: 'proxyHeader', trustedProxies: [published('trustedProxies[]', '10.0.0.0/8')] },
   ];
 }
 

@@ -46,7 +46,7 @@ export class Introspection implements Judge {
     const { claims, until } = answer;
     const now = Date.now() / 1_000;
     const subject = claims[settings.subjectClaim];
-    const { iss, aud, nbf, iat } = claims;
+    const { iss, aud, exp, nbf, iat } = claims;
     const audiences = Array.isArray(aud) ? aud : [aud];
     let fault: string | null = null;
     if (typeof subject !== 'string' || subject === '')
@@ -60,7 +60,7 @@ export class Introspection implements Judge {
       this.#refusals.tokenRefused(`an active token of introspection was refused: ${fault}`);
       return refused(INVALID_TOKEN);
     }
-    if (until <= now) return refused(INVALID_TOKEN, false);
+    if (typeof exp === 'number' && exp <= now) return refused(INVALID_TOKEN, false);
     const grant = {
       subject: subject as string,
       scopes: claimList(claims, settings.scopeClaims),

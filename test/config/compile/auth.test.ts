@@ -48,13 +48,13 @@ const AUTH_FAULTS: readonly [name: string, value: object, problem: RegExp][] = [
   ['no type', auth({}), /^auth\.type: needs a known "type"/],
   ['an unknown type', auth({ type: 'magic' }), /^auth\.type: needs a known "type"/],
   ['an empty list', auth([]), /^auth: must name at least one provider/],
-  ['none in a list', auth([{ type: 'none' }]), /^auth\.0\.type: none cannot stand in a list/],
-  ['an unknown type in a list', auth([{ type: 'magic' }]), /^auth\.0\.type: needs a known "type"/],
+  ['none in a list', auth([{ type: 'none' }]), /^auth\[0\]\.type: none cannot stand in a list/],
+  ['an unknown type in a list', auth([{ type: 'magic' }]), /^auth\[0\]\.type: needs a known "type"/],
   ['no users', auth({ type: 'basic', users: {} }), /^auth\.users: must name at least one user/],
   [
     'a user name with a colon',
     auth({ type: 'basic', users: { 'a:b': 'x' } }),
-    /^auth\.users\."?a:b"?: a user name has/,
+    /^auth\.users\["a:b"\]: a user name has/,
   ],
   [
     'half a bcrypt hash',
@@ -90,7 +90,7 @@ const AUTH_FAULTS: readonly [name: string, value: object, problem: RegExp][] = [
       { type: 'apiKey', keys: { a: 'a'.repeat(8) } },
       { type: 'apiKey', header: 'x-api-key', keys: { a: 'b'.repeat(8) } },
     ]),
-    /^auth\.1\.header: is the header of another provider/,
+    /^auth\[1\]\.header: is the header of another provider/,
   ],
   [
     'two tables of tokens',
@@ -98,7 +98,7 @@ const AUTH_FAULTS: readonly [name: string, value: object, problem: RegExp][] = [
       { type: 'bearer', tokens: { a: 'a'.repeat(8) } },
       { type: 'bearer', tokens: { a: 'b'.repeat(8) } },
     ]),
-    /^auth\.1\.type: stands twice/,
+    /^auth\[1\]\.type: stands twice/,
   ],
   [
     'two issuers, one without a name',
@@ -106,7 +106,7 @@ const AUTH_FAULTS: readonly [name: string, value: object, problem: RegExp][] = [
       { type: 'jwt', audience: 'a', secret: 'x'.repeat(32), issuer: 'i' },
       { type: 'jwt', audience: 'a', secret: 'y'.repeat(32) },
     ]),
-    /^auth\.1: needs "issuer"/,
+    /^auth\[1\]: needs "issuer"/,
   ],
   [
     'one issuer twice',
@@ -114,7 +114,7 @@ const AUTH_FAULTS: readonly [name: string, value: object, problem: RegExp][] = [
       { type: 'jwt', audience: 'a', secret: 'x'.repeat(32), issuer: 'i' },
       { type: 'jwt', audience: 'b', secret: 'y'.repeat(32), issuer: 'i' },
     ]),
-    /^auth\.1\.issuer: is the issuer of another provider/,
+    /^auth\[1\]\.issuer: is the issuer of another provider/,
   ],
   [
     'introspection in the clear',
