@@ -18,7 +18,7 @@ import { monotonic } from './clock.js';
 import { BUCKET_WORDS, type BucketMemory, BucketWord } from './limiters/bucket.js';
 import type { Limit } from './limiters/limit.js';
 
-const STUCK_MS = 50;
+const STUCK_MS = 500;
 const SPINS = 200;
 
 /** How many buckets there are, and of which kind. */

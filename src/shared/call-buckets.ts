@@ -36,23 +36,27 @@ export class CallBuckets {
   }
 
   assign(from: CallBuckets): void {
-    this.count = from.count;
+    const { pairs } = this;
+    const { count, pairs: others } = from;
+    this.count = count;
     this.cost = from.cost;
-    for (let i = from.count * 2 - 1; i >= 0; i -= 1) this.pairs[i] = from.pairs[i]!;
+    for (let i = 0; i < count * 2; i += 1) pairs[i] = others[i]!;
   }
 
   /** Reads {@link CALL_BUCKET_WORDS} words of a record from `words[at]` on. */
   read(words: Int32Array, at: number): void {
+    const { pairs } = this;
     const count = words[at]!;
     this.count = count;
     this.cost = words[at + 1]!;
-    for (let i = count * 2 - 1; i >= 0; i -= 1) this.pairs[i] = words[at + 2 + i]!;
+    for (let i = 0; i < count * 2; i += 1) pairs[i] = words[at + 2 + i]!;
   }
 
   /** Writes {@link CALL_BUCKET_WORDS} words of a record from `words[at]` on. */
   write(words: Int32Array, at: number): void {
-    words[at] = this.count;
+    const { count, pairs } = this;
+    words[at] = count;
     words[at + 1] = this.cost;
-    for (let i = this.count * 2 - 1; i >= 0; i -= 1) words[at + 2 + i] = this.pairs[i]!;
+    for (let i = 0; i < count * 2; i += 1) words[at + 2 + i] = pairs[i]!;
   }
 }

@@ -150,7 +150,7 @@ for (const rule of RULES) {
 }
 
 describe('four threads that take at once', () => {
-  const TICKS = 40_000;
+  const TICKS = 20_000;
   const TICK_MS = 0.25;
   const span = TICKS * TICK_MS;
   const least: readonly (readonly [rule: LimitRule, least: number, most: number])[] = [

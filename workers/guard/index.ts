@@ -144,27 +144,27 @@ export class Guard {
     }
   }
 
+  /** In the order of their buckets, as far as it is known: those of all together by number, then those of clients. */
   #addLimits(found: Finder | null, rule: number, now: number): void {
+    const { buckets } = this;
     const plan = this.#plan;
     const { key, perTool, rules } = this.#snapshot.rateLimits;
     const route = found === null ? -1 : found.route;
+    const tool = found === null ? -1 : found.toolRule;
+    const ruleKey = rule < 0 ? null : rules[rule]!.key;
     this.#add(route < 0 ? plan.global : plan.overrides[route]!);
+    if (tool >= 0) {
+      buckets.cost = perTool[tool]!.cost;
+      this.#add(plan.tools[tool]!);
+    }
+    if (rule >= 0 && ruleKey === null) this.#add(plan.rules[rule]!);
+    if (route >= 0) this.#add(plan.routes[route]!);
+    if (plan.clientLimits === 0) return;
     const named = this.#client.named();
     this.#addClient(named < 0 ? plan.client : plan.clients[named]!, key, now);
-    if (route >= 0) {
-      this.#add(plan.routes[route]!);
-      this.#addClient(plan.routeClients[route]!, key, now);
-    }
-    const tool = found === null ? -1 : found.toolRule;
-    if (tool >= 0) {
-      this.buckets.cost = perTool[tool]!.cost;
-      this.#add(plan.tools[tool]!);
-      this.#addClient(plan.toolClients[tool]!, key, now);
-    }
-    if (rule < 0) return;
-    const by = rules[rule]!.key;
-    if (by === null) this.#add(plan.rules[rule]!);
-    else this.#addClient(plan.rules[rule]!, by, now);
+    if (tool >= 0) this.#addClient(plan.toolClients[tool]!, key, now);
+    if (ruleKey !== null) this.#addClient(plan.rules[rule]!, ruleKey, now);
+    if (route >= 0) this.#addClient(plan.routeClients[route]!, key, now);
   }
 
   /** @param limit number of a limit for all together, -1 = none */
