@@ -5,6 +5,7 @@ import type { CacheSnapshot } from '../../../src/config/snapshot.js';
 import { Counter, Counters, counterMemory } from '../../../src/shared/counters.js';
 import { VerdictRecord } from '../../../src/shared/verdict-record.js';
 import { type CacheQuery, Lookup, ResponseCache } from '../../../workers/cache/index.js';
+import { copyKey, isKeyOf } from '../../../workers/cache/key.js';
 import { snapshot } from '../fixture.js';
 
 interface Parts {
@@ -244,4 +245,11 @@ describe('response cache', () => {
     assert.equal(new CacheFixture({ enabled: false }).lookup(), Lookup.bypass);
     assert.equal(new CacheFixture({ maxBytes: 0 }).lookup(), Lookup.bypass);
   });
+});
+
+it('a key is not that of another variant, whatever their hashes', () => {
+  const query = queryOf();
+  const key = copyKey(query, 0);
+  assert.equal(isKeyOf(key, query), true);
+  assert.equal(isKeyOf(key, { ...query, variant: 1 }), false);
 });
