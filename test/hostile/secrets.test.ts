@@ -13,6 +13,7 @@ import { eventually, startProcess, tempFolder } from '../support/process.js';
 import { rpc } from '../support/rpc.js';
 import { everywhere, fixture, otherAuth, singleTexts } from './secret-configs.js';
 import { Canaries, onlyAt, placesOf } from './secret-places.js';
+import { ruleTexts } from './secret-rules.js';
 
 /** Nothing of a canary, plain, in base64 (of `user:password`, too) or percent-encoded, may be in a text. */
 function assertClean(text: string, where: string): void {
@@ -44,6 +45,7 @@ test('validate shows nothing that came from a variable, whatever the place, and 
   const configs = [
     await everywhere(all, canaries),
     singleTexts(canaries),
+    ruleTexts(canaries),
     ...otherAuth(canaries, keyFile).map((auth) => ({ auth })),
   ];
   const missing = placesOf().texts.filter((place) => !canaries.placed.has(place));

@@ -429,3 +429,10 @@ describe('response cache', () => {
     assert.equal(new CacheFixture({ maxBytes: 0 }).lookup(), Lookup.bypass);
   });
 });
+
+it('a key is not that of another variant, whatever their hashes', () => {
+  const query = queryOf();
+  const key = copyKey(query, 0);
+  assert.equal(isKeyOf(key, query), true);
+  assert.equal(isKeyOf(key, { ...query, group: 1 }), false);
+});
