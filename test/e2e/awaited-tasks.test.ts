@@ -116,6 +116,30 @@ for (const transport of TRANSPORTS) {
   });
 }
 
+for (const transport of ['stdio', 'websocket'] as const) {
+  describe(`a call that is cancelled before the server has answered with its task, over ${transport}`, () => {
+    it('has the task cancelled when the answer comes, and not the request', async (scope) => {
+      const gateway = await start(scope, { transport });
+      const session = await openSession(gateway.url);
+      const ending = new AbortController();
+      const modern = work(gateway.url, { late: true, endless: true }, { signal: ending.signal });
+      const legacy = liveCall(gateway.url, session, 'l', 'it__work', { late: true, endless: true });
+      const sent = async () => (await (await fetch(`${gateway.adminUrl}/stats`)).json()) as Message;
+      const inFlight = async () => (await sent()).upstreams[0].endpoints[0].inFlight;
+      await eventually('both were sent', async () => (await inFlight()) === 2);
+      ending.abort();
+      await assert.rejects(modern);
+      await session.notify('notifications/cancelled', { requestId: 'l' });
+      await eventually('both have ended', async () => (await inFlight()) === 0);
+      const methods = async (method: string) => (await heard(gateway)).filter((name) => name === method).length;
+      await eventually('both tasks are cancelled', async () => (await methods('tasks/cancel')) === 2);
+      assert.equal(await methods('notifications/cancelled'), 0);
+      assert.equal(await methods('tasks/result'), 0);
+      (await legacy).cut();
+    });
+  });
+}
+
 describe('a call that becomes a task', () => {
   it('may end in an error, or be answered without a task', async (scope) => {
     const gateway = await start(scope);

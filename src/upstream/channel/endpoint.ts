@@ -17,6 +17,7 @@ import { ServerMessages } from '../messages/server-messages.js';
 import { channelHandshake, ProbeEnded } from './handshake.js';
 import type { Channel, ChannelListener, ChannelOptions } from './index.js';
 import { JunkReports } from './junk-reports.js';
+import { LateTasks } from './late-tasks.js';
 import { ChannelListen } from './listen.js';
 import { LostAnswers } from './lost-answers.js';
 import { Opening } from './opening.js';
@@ -40,6 +41,7 @@ export abstract class ChannelEndpoint
   callCount: Count = 0;
 
   readonly #restarts: ChannelRestarts;
+  readonly #lateTasks = new LateTasks(this);
   readonly #reader: MessageReader;
   readonly #attribution: Attribution;
   readonly #messages: ServerMessages;
@@ -61,7 +63,7 @@ export abstract class ChannelEndpoint
   #hasDeclinedOpening = false;
   /** The handshake on the channel probes the era: where the channel ends by that, the next one goes without. */
   #isProbing = false;
-  /** Why the gateway itself ended the channel, '' if it did not. */
+  /** Why the gateway itself ended the channel, else ''. */
   #terminationReason = '';
   #stopping = false;
   /** What the buffer budget counts of the channel's queue. */
@@ -140,9 +142,8 @@ export abstract class ChannelEndpoint
     }
   }
 
-  /** Does nothing: the channel is shared by all calls, so one slow client must not hold back the others. */
+  /** Both do nothing: the channel is shared by all calls, so one slow client must not hold back the others. */
   pause(): void {}
-  /** See {@link pause}. */
   resume(): void {}
 
   request(method: string, params: object | null, options: { timeoutMs: Milliseconds }): Promise<ControlReply> {
@@ -268,8 +269,8 @@ export abstract class ChannelEndpoint
       return;
     }
     const exchange = this.callOf(id);
-    if (exchange === null || exchange.call.upstreamId !== id) this.#messages.unknownResponse();
-    else this.finish(exchange, bytes, length, spans);
+    if (exchange?.call.upstreamId === id) this.finish(exchange, bytes, length, spans);
+    else if (!this.#lateTasks.answered(id, bytes, spans)) this.#messages.unknownResponse();
   }
 
   receiveNotification(bytes: Uint8Array, length: number, spans: Spans): void {
@@ -313,6 +314,7 @@ export abstract class ChannelEndpoint
     if (this.#queue.remove(exchange)) return;
     // A call whose failure is deferred (no channel, no room) was never written.
     if (!this.isInFlight(exchange) || this.#channel?.withdraw(exchange) !== false) return;
+    if (this.#lateTasks.expect(exchange.call)) return;
     this.#requests.notify('notifications/cancelled', cancelledParams(exchange.call.upstreamId, reason));
     this.#attribution.cancelled();
   }
