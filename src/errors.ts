@@ -384,6 +384,20 @@ export const ERRORS = {
     retryable: true,
     sentence: 'The upstream could not be connected since the gateway started; retry later.',
   }),
+  GW_UPSTREAM_CREDENTIALS: upstream({
+    status: 200,
+    restStatus: 502,
+    rpc: -32603,
+    retryable: true,
+    sentence: 'The gateway could not get credentials for the upstream (mcpServers.NAME.auth).',
+  }),
+  GW_CLIENT_TOKEN_REQUIRED: client({
+    status: 200,
+    restStatus: 403,
+    rpc: -32603,
+    sentence:
+      'The upstream is called with a token of the caller, and this request has none; send a bearer token (mcpServers.NAME.auth).',
+  }),
 } as const satisfies Record<string, ErrorRow>;
 
 /** A stable error code: a key of {@link ERRORS}. */

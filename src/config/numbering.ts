@@ -23,6 +23,7 @@ export const TOMBSTONE: ServerSnapshot = Object.freeze({
   rename: null,
   priority: 0,
   isolation: 'shared',
+  clientCredentials: false,
   maxDedicated: 1,
   dedicatedIdleMs: 1_000,
   invalidUtf8: 'refuse',

@@ -114,6 +114,11 @@ export interface ServerSnapshot {
   readonly priority: number;
   /** Scope of a legacy child or upstream session: shared by all clients, or one for each client session or principal. */
   readonly isolation: 'auto' | 'shared' | 'session' | 'principal';
+  /**
+   * Calls are sent with credentials of the client that makes them, so clients share no upstream session and no answer;
+   * `isolation` is `session` or `principal` then.
+   */
+  readonly clientCredentials: boolean;
   /** Dedicated children or upstream sessions per endpoint at once, besides the shared one. */
   readonly maxDedicated: Count;
   /** Idle time after which a dedicated child or session is stopped. */

@@ -7,6 +7,7 @@ import type { Exchange } from '../request/exchange/index.js';
 import type { ExchangeTable } from '../request/exchange/table.js';
 import type { Count, Milliseconds } from '../units.js';
 import { type Background, inlineBackground } from './core/background.js';
+import { type CredentialSource, FIXED_SOURCE } from './core/credentials.js';
 import { DeferredFailures } from './core/deferred-failures.js';
 import { BaseEndpoint, type EndpointContext, type UpstreamLog } from './core/endpoint.js';
 import { ReadTurns } from './core/read-turns.js';
@@ -22,6 +23,8 @@ export interface UpstreamPoolParts {
   readonly sink: UpstreamSink;
   readonly events: UpstreamEvents;
   readonly log: UpstreamLog;
+  /** Makes the credentials of endpoints; default: those of the configured headers only. */
+  readonly credentials?: CredentialSource;
   /** Scans large responses and list pages in another thread; default: in this one. */
   readonly background?: Background;
   /** Time between the steps by which a stdio child is stopped (end of input, TERM, KILL), ms; default 2,000. */
@@ -58,6 +61,7 @@ export class UpstreamPool {
       log,
       config,
       deferred: new DeferredFailures(),
+      credentials: parts.credentials ?? FIXED_SOURCE,
       turns: new ReadTurns(config),
       background: parts.background ?? inlineBackground(decoder),
       stopGraceMs: parts.stopGraceMs ?? 2_000,

@@ -67,6 +67,7 @@ export function compileServers(compilation: Compilation): ServerSnapshot[] {
       rename: compileRename(compilation, entry, path),
       priority: entry.priority,
       isolation: entry.isolation ?? defaultIsolation(endpoints),
+      clientCredentials: false,
       maxDedicated: entry.maxDedicated,
       dedicatedIdleMs: entry.dedicatedIdleMs,
       methods: patterns(compilation, entry.methods, [...path, 'methods']),

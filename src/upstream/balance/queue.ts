@@ -66,6 +66,19 @@ export class CallQueue {
     return null;
   }
 
+  /** Like {@link shift}, of one call; null = it is not in the queue. The cell is free again when it is recycled. */
+  take(exchange: Exchange): QueuedCall | null {
+    for (let offset = 0; offset < this.#used; offset += 1) {
+      const cell = this.#cell(offset);
+      if (cell.exchange !== exchange) continue;
+      const taken = { ...cell };
+      recycle(cell);
+      this.#waiting -= 1;
+      return taken;
+    }
+    return null;
+  }
+
   /** Removes one call. @returns whether it was in the queue */
   remove(exchange: Exchange): boolean {
     for (let offset = 0; offset < this.#used; offset += 1) {

@@ -225,14 +225,14 @@ export abstract class ChannelEndpoint
     this.#terminate('GW_RESPONSE_TOO_LARGE', 'sent a message that does not end (limits.maxLineBytes)');
   }
 
-  rejected(id: number, error: ErrorCode, sent: boolean): void {
+  rejected(id: number, error: ErrorCode, sent: boolean, detail: string): void {
     if (id === 0) return;
     if (id < FIRST_CALL_ID) {
-      this.#requests.fail(id, new ControlError('closed', 'the upstream refused the message'));
+      this.#requests.fail(id, new ControlError('closed', detail || 'the upstream refused the message'));
       return;
     }
     const exchange = this.callOf(id);
-    if (exchange !== null) this.fail(exchange, error, sent);
+    if (exchange !== null) this.fail(exchange, error, sent, detail);
   }
 
   unread(owner: Exchange, id: number, message: Buffer): boolean {

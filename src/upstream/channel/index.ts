@@ -23,8 +23,9 @@ export interface ChannelListener {
    *
    * @param id as given to {@link Channel.write}
    * @param sent whether any byte of it may have reached the server
+   * @param detail a sentence for the client after the one of the error, '' = none
    */
-  rejected(id: number, error: ErrorCode, sent: boolean): void;
+  rejected(id: number, error: ErrorCode, sent: boolean, detail: string): void;
   /**
    * The server does not know the session of the channel, which is closed next: the message was not executed.
    *

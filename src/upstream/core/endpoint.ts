@@ -11,6 +11,7 @@ import type { Breaker } from '../balance/breaker.js';
 import type { Background } from './background.js';
 import { Contact, type ContactSubject } from './contact.js';
 import { ControlError, type ControlReply } from './control.js';
+import type { CredentialSource } from './credentials.js';
 import type { DeferredFailures } from './deferred-failures.js';
 import { type EndpointStats, noStats } from './endpoint-stats.js';
 import type { Handshake } from './handshake.js';
@@ -40,6 +41,7 @@ export interface EndpointContext {
   readonly log: UpstreamLog;
   readonly config: Current<{ readonly limits: LimitsSnapshot }>;
   readonly deferred: DeferredFailures;
+  readonly credentials: CredentialSource;
   /** Divides the event loop among the sources of all upstreams. */
   readonly turns: ReadTurns;
   /** Scans large responses and list pages. */

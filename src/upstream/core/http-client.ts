@@ -5,6 +5,7 @@
 import { type ClientRequest, Agent as HttpAgent, type IncomingMessage, request as requestPlain } from 'node:http';
 import { Agent as HttpsAgent, request as requestTls } from 'node:https';
 import type { Count, Milliseconds } from '../../units.js';
+import { type Credentials, credentialHeaders, isCredentialStatus } from './credentials.js';
 import { decodedBody } from './decoded-body.js';
 import { answerOf, Coding, codingOf, isEventStream } from './http-answer.js';
 import { isRedirect, redirectTarget, type UpstreamLocation } from './location.js';
@@ -44,6 +45,7 @@ export interface HttpAnswer {
 /** See the file comment. Owned by an endpoint or channel. */
 export class HttpClient {
   readonly #location: UpstreamLocation;
+  readonly #credentials: Credentials;
   readonly #connectTimeoutMs: Milliseconds;
   readonly #plain: HttpAgent;
   readonly #tls: HttpsAgent;
@@ -51,8 +53,13 @@ export class HttpClient {
   #isDestroyed = false;
 
   /** @param limits.connections most connections at once; further requests wait */
-  constructor(location: UpstreamLocation, limits: { connections: Count; connectTimeoutMs: Milliseconds }) {
+  constructor(
+    location: UpstreamLocation,
+    credentials: Credentials,
+    limits: { connections: Count; connectTimeoutMs: Milliseconds },
+  ) {
     this.#location = location;
+    this.#credentials = credentials;
     this.#connectTimeoutMs = limits.connectTimeoutMs;
     const options = {
       keepAlive: true,
@@ -68,8 +75,23 @@ export class HttpClient {
     return this.#isDestroyed;
   }
 
-  /** Sends a request and follows redirects. @throws ControlError for a redirect that is not followed; else what node:http throws */
+  /**
+   * Sends a request and follows redirects; once more, where the credentials are refused and others can be had.
+   *
+   * @throws ControlError for a redirect that is not followed, CredentialError; else what node:http throws
+   */
   async request(request: HttpRequest): Promise<HttpAnswer> {
+    const credentials = this.#credentials;
+    const headers = await credentialHeaders(credentials, null, request.signal);
+    const answer = await this.#follow(withHeaders(request, headers));
+    const { status } = answer;
+    if (!isCredentialStatus(status)) return answer;
+    if (!credentials.refused(headers, { status, challenge: answer.header('www-authenticate') })) return answer;
+    answer.discard();
+    return await this.#follow(withHeaders(request, await credentialHeaders(credentials, null, request.signal)));
+  }
+
+  async #follow(request: HttpRequest): Promise<HttpAnswer> {
     let url = this.#location.current;
     for (let hops = 0; ; hops += 1) {
       const answer = new ReceivedAnswer(await this.#send(url, request), url);
@@ -153,6 +175,10 @@ class ReceivedAnswer implements HttpAnswer {
     response.on('close', () => clearTimeout(timer));
     response.resume();
   }
+}
+
+function withHeaders(request: HttpRequest, more: readonly string[]): HttpRequest {
+  return more.length === 0 ? request : { ...request, headers: [...request.headers, ...more] };
 }
 
 function headersOf(list: readonly string[]): Record<string, string> {

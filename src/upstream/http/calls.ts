@@ -1,27 +1,36 @@
 import { Era } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Count, Milliseconds } from '../../units.js';
-import { CallQueue, recycle } from '../balance/queue.js';
+import { CallQueue, type QueuedCall, recycle } from '../balance/queue.js';
+import { CredentialError } from '../core/credentials.js';
 import type { HttpHeads } from '../core/http-heads.js';
 import type { CallStreamListener } from './call-stream.js';
 import { type ConnectionListener, HttpConnection } from './connection.js';
+import { CredentialWaiters, type CredentialWaitersOwner } from './credential-waiters.js';
 import type { ConnectionTarget } from './target.js';
 
 /** How long the rest of a stream is read after its response, so that the connection can be kept. */
 const DRAIN_MS: Milliseconds = 1_000;
 
-/** The connections of an endpoint's calls, and the calls that wait for one. Owned by the endpoint. */
-export class HttpCalls {
+/** What calls report to, their endpoint. */
+export interface CallsListener extends ConnectionListener {
+  /** There are no credentials for a call; it was not sent. */
+  unauthorized(exchange: Exchange, error: unknown): void;
+}
+
+/** The connections of an endpoint's calls, and the calls that wait for one or for credentials. Owned by the endpoint. */
+export class HttpCalls implements CredentialWaitersOwner {
   /** Headers of the current session. */
   heads: HttpHeads;
   /** Calls wait because there is no session. */
   isHeld = true;
 
   readonly #target: ConnectionTarget;
-  readonly #listener: ConnectionListener;
+  readonly #listener: CallsListener;
   readonly #messages: CallStreamListener;
   readonly #maxConnections: Count;
   readonly #queue: CallQueue;
+  readonly #waiters: CredentialWaiters;
   readonly #connections: HttpConnection[] = [];
   readonly #free: HttpConnection[] = [];
   #era: Era = Era.legacy;
@@ -29,7 +38,7 @@ export class HttpCalls {
 
   constructor(
     target: ConnectionTarget,
-    listener: ConnectionListener,
+    listener: CallsListener,
     messages: CallStreamListener,
     limits: { maxConnections: Count; maxQueue: Count },
     heads: HttpHeads,
@@ -39,6 +48,7 @@ export class HttpCalls {
     this.#messages = messages;
     this.#maxConnections = limits.maxConnections;
     this.#queue = new CallQueue(limits.maxQueue);
+    this.#waiters = new CredentialWaiters(target.credentials, limits.maxQueue, this);
     this.heads = heads;
   }
 
@@ -66,10 +76,26 @@ export class HttpCalls {
     nameHeader: string,
     extraHeaders: readonly string[] | null,
   ): boolean {
+    const credentials = this.#target.credentials.current(exchange);
+    if (credentials === null) return this.#waiters.add(exchange, bytes, method, nameHeader, extraHeaders);
     const connection = this.isHeld ? null : this.#checkout();
     if (connection === null) return this.#queue.push(exchange, bytes, method, nameHeader, extraHeaders);
-    this.#send(connection, exchange, bytes, method, nameHeader, extraHeaders);
+    this.#send(connection, exchange, bytes, method, nameHeader, extraHeaders, credentials);
     return true;
+  }
+
+  /** See {@link CredentialWaitersOwner}. */
+  authorized({ exchange, bytes, method, nameHeader, extraHeaders }: QueuedCall): void {
+    if (exchange !== null && !this.submit(exchange, bytes, method, nameHeader, extraHeaders)) this.#crowded(exchange);
+  }
+
+  /** See {@link CredentialWaitersOwner}. */
+  unauthorized(exchange: Exchange, error: unknown): void {
+    this.#listener.unauthorized(exchange, error);
+  }
+
+  #crowded(exchange: Exchange): void {
+    this.#listener.unauthorized(exchange, new CredentialError('GW_UPSTREAM_BUSY', ''));
   }
 
   /**
@@ -101,18 +127,26 @@ export class HttpCalls {
     }
     const { exchange, bytes, method, nameHeader, extraHeaders } = next;
     recycle(next);
-    this.#send(connection, exchange, bytes, method, nameHeader, extraHeaders);
+    const credentials = this.#target.credentials.current(exchange);
+    if (credentials !== null) {
+      this.#send(connection, exchange, bytes, method, nameHeader, extraHeaders, credentials);
+      return;
+    }
+    // They have ended, or were refused.
+    if (!this.#waiters.add(exchange, bytes, method, nameHeader, extraHeaders)) this.#crowded(exchange);
+    this.release(connection);
   }
 
   /** Removes a call that waits. @returns whether it did */
   remove(exchange: Exchange): boolean {
-    return this.#queue.remove(exchange);
+    return this.#queue.remove(exchange) || this.#waiters.remove(exchange);
   }
 
   /** Removes all calls that wait, the first one first. */
   takeQueued(): Exchange[] {
     const taken: Exchange[] = [];
-    for (let next = this.#queue.shift(); next !== null; next = this.#queue.shift()) {
+    const shift = (): QueuedCall | null => this.#queue.shift() ?? this.#waiters.shift();
+    for (let next = shift(); next !== null; next = shift()) {
       if (next.exchange !== null) taken.push(next.exchange);
       recycle(next);
     }
@@ -159,12 +193,13 @@ export class HttpCalls {
     method: number,
     nameHeader: string,
     extraHeaders: readonly string[] | null,
+    credentials: readonly string[],
   ): void {
     exchange.call.connection = connection;
     connection.method = method;
     connection.nameHeader = nameHeader;
     connection.extraHeaders = this.#era === Era.modern ? extraHeaders : null;
     connection.heads = this.heads;
-    connection.send(exchange, bytes, this.heads.forMethod(method));
+    connection.send(exchange, bytes, this.heads.forMethod(method), credentials);
   }
 }

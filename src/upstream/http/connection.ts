@@ -4,6 +4,7 @@ import type { SseParser } from '../../protocol/sse-parser.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import { HeldBytes } from '../../shared/held-bytes.js';
 import type { Bytes, Milliseconds } from '../../units.js';
+import { NO_HEADERS } from '../core/credentials.js';
 import { Answer, answerOf, Coding } from '../core/http-answer.js';
 import type { HttpHeads } from '../core/http-heads.js';
 import { CallEvents, type CallStream, type CallStreamListener, callParser } from './call-stream.js';
@@ -29,7 +30,6 @@ const REFUSAL_BYTES: Bytes = 65_536;
 const Mode = { none: 0, messages: 1, events: 2, refusal: 3, large: 4 } as const;
 
 const NO_BYTES = Buffer.alloc(0);
-const NO_HEADERS: readonly string[] = [];
 const CONTENT_LENGTH = Buffer.from('content-length: ');
 const HEAD_END = Buffer.from('\r\n\r\n');
 
@@ -45,6 +45,8 @@ export class HttpConnection implements SocketOwner, CallStream, DecodedListener 
   exchange: Exchange | null = null;
   /** The id that the response must have. */
   upstreamId = 0;
+  /** The credentials that the call was sent with. */
+  credentials: readonly string[] = NO_HEADERS;
   /** The headers of the session that the call was sent in, null before the first. */
   heads: HttpHeads | null = null;
   method = 0;
@@ -58,6 +60,8 @@ export class HttpConnection implements SocketOwner, CallStream, DecodedListener 
   url: URL;
   /** Where the response redirects to, '' = nowhere. */
   redirect = '';
+  /** `WWW-Authenticate` of a response with a status of 401 or 403, '' = none. */
+  challenge = '';
 
   readonly #target: ConnectionTarget;
   readonly #listener: ConnectionListener;
@@ -117,8 +121,9 @@ export class HttpConnection implements SocketOwner, CallStream, DecodedListener 
    * Sends a call. Failures are reported later, never within this call.
    *
    * @param headers the prepared list of the method: the same object each time
+   * @param credentials further ones: the same object as long as they are valid
    */
-  send(exchange: Exchange, bytes: Buffer, headers: readonly string[]): void {
+  send(exchange: Exchange, bytes: Buffer, headers: readonly string[], credentials: readonly string[]): void {
     this.exchange = exchange;
     this.upstreamId = exchange.call.upstreamId;
     this.requestBytes = bytes;
@@ -128,9 +133,10 @@ export class HttpConnection implements SocketOwner, CallStream, DecodedListener 
     this.#status = 0;
     this.#mode = Mode.none;
     if (this.url !== this.#target.location.current) this.#moveTo(this.#target.location.current);
-    if (headers !== this.#headers) {
+    if (headers !== this.#headers || credentials !== this.credentials) {
       this.#headers = headers;
-      this.#head = postHead(this.url, headers);
+      this.credentials = credentials;
+      this.#head = postHead(this.url, credentials.length === 0 ? headers : [...headers, ...credentials]);
     }
     composer.reset().put(this.#head);
     if (!this.#ownHeaders()) {
@@ -208,9 +214,10 @@ export class HttpConnection implements SocketOwner, CallStream, DecodedListener 
   }
 
   head(response: ResponseParser): void {
-    const { status, coding, redirect } = response;
+    const { status, coding, redirect, challenge } = response;
     this.#status = status;
     this.redirect = redirect;
+    this.challenge = challenge;
     this.#borrowed = null;
     this.#held.clear();
     this.#isOfferable = true;

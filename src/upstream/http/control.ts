@@ -65,9 +65,12 @@ export class HttpControl {
     this.#target = target;
     this.#decoder = decoder;
     this.#maxNotifications = bounds.maxNotifications;
-    const { location, connectTimeoutMs } = target;
-    this.#requests = new HttpClient(location, { connections: CONNECTIONS, connectTimeoutMs });
-    this.#streams = new HttpClient(location, { connections: bounds.maxStreams + LONG_LIVED_STREAMS, connectTimeoutMs });
+    const { location, credentials, connectTimeoutMs } = target;
+    this.#requests = new HttpClient(location, credentials, { connections: CONNECTIONS, connectTimeoutMs });
+    this.#streams = new HttpClient(location, credentials, {
+      connections: bounds.maxStreams + LONG_LIVED_STREAMS,
+      connectTimeoutMs,
+    });
   }
 
   /** The id of the gateway's next request. */

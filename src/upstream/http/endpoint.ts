@@ -9,6 +9,7 @@ import type { Count, Milliseconds } from '../../units.js';
 import { BackOff } from '../balance/back-off.js';
 import type { Breaker } from '../balance/breaker.js';
 import { ControlError, type ControlReply, cancelledParams, controlMessage } from '../core/control.js';
+import { CredentialError, type Credentials, isCredentialStatus } from '../core/credentials.js';
 import { detectionBackOff, handshakeReason, suggestsSse, tryOtherTransport } from '../core/detection.js';
 import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/endpoint.js';
 import { Answer, answerOf } from '../core/http-answer.js';
@@ -22,8 +23,8 @@ import { Attribution, type CallsInFlight } from '../messages/attribution.js';
 import { ServerMessages } from '../messages/server-messages.js';
 import { type CallMessageListener, CallMessages } from './call-messages.js';
 import type { CallStream } from './call-stream.js';
-import { HttpCalls } from './calls.js';
-import { type ConnectionListener, HttpConnection } from './connection.js';
+import { type CallsListener, HttpCalls } from './calls.js';
+import { HttpConnection } from './connection.js';
 import { HttpControl } from './control.js';
 import { HttpEvents } from './events.js';
 import { httpHandshake } from './handshake.js';
@@ -44,11 +45,12 @@ const SESSION_END_MS: Milliseconds = 500;
 /** One Streamable HTTP endpoint: keep-alive connections for calls, and control traffic apart from them. */
 export class HttpEndpoint
   extends BaseEndpoint
-  implements ConnectionListener, ResumeListener, CallMessageListener, CallsInFlight, SessionObserver, SessionKeeper
+  implements CallsListener, ResumeListener, CallMessageListener, CallsInFlight, SessionObserver, SessionKeeper
 {
   readonly transport = 'http';
   readonly #config: UrlEndpointSnapshot;
   readonly #configured: Readonly<Record<string, string>>;
+  readonly #credentials: Credentials;
   readonly #target: ConnectionTarget;
   readonly #control: HttpControl;
   readonly #events: HttpEvents;
@@ -80,7 +82,8 @@ export class HttpEndpoint
     const { url, headers } = addressOf(config);
     this.#configured = headers;
     const connections = profile.exclusive ? 1 : maxConnections;
-    this.#target = connectionTarget(url, connectTimeoutMs, context);
+    this.#credentials = context.credentials.of(owner.config, config, profile);
+    this.#target = connectionTarget(url, this.#credentials, connectTimeoutMs, context);
     this.#control = new HttpControl(this.#target, context.decoder, {
       maxStreams: connections,
       maxNotifications: context.config.current.limits.maxServerRequests,
@@ -107,7 +110,7 @@ export class HttpEndpoint
       { maxConnections: connections, maxQueue },
       heads,
     );
-    this.#repeats = new CallRepeats(this.#calls, this);
+    this.#repeats = new CallRepeats(this.#calls, this, this.#credentials);
     this.#era = profile.legacyOnly ? Era.legacy : null;
     this.#backOff = config.detect ? detectionBackOff(config) : new BackOff();
   }
@@ -285,6 +288,11 @@ export class HttpEndpoint
     }
   }
 
+  unauthorized(exchange: Exchange, error: unknown): void {
+    if (error instanceof CredentialError) this.fail(exchange, error.code, false, error.message);
+    else this.fail(exchange, 'GW_UPSTREAM_CREDENTIALS', false);
+  }
+
   protected withdraw(exchange: Exchange, reason: string): void {
     if (this.#calls.remove(exchange)) return;
     const stream = exchange.call.connection as CallStream | null;
@@ -338,10 +346,12 @@ export class HttpEndpoint
     const isScanned = scanServerMessage(decoder, body, body.length, spans) === ScanStatus.ok;
     const refusal = { status, body, spans: isScanned && spans.kind === Kind.response ? spans : null, id, sessionId };
     if (this.#repeats.repeat(connection, exchange, refusal, false)) return;
+    if (this.#repeats.renew(connection, exchange, status)) return;
     this.#calls.release(connection);
     const { error, response, reprobe } = interpretRefusal({ ...refusal, era: this.era });
     if (reprobe) this.#reprobe();
-    if (response === null) this.fail(exchange, error, true);
+    const advice = isCredentialStatus(status) ? this.#credentials.advice : '';
+    if (response === null) this.fail(exchange, error, true, advice);
     else {
       decoder.scan(response, response.length, spans.words, UPSTREAM_DEPTH);
       this.finish(exchange, response, response.length, spans);

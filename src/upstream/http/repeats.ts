@@ -2,6 +2,7 @@ import type { ErrorCode } from '../../errors.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import { VerdictFlag } from '../../shared/records.js';
 import type { Milliseconds } from '../../units.js';
+import { type Credentials, isCredentialStatus } from '../core/credentials.js';
 import type { HttpHeads } from '../core/http-heads.js';
 import type { HttpCalls } from './calls.js';
 import type { HttpConnection } from './connection.js';
@@ -28,17 +29,21 @@ export interface SessionKeeper {
 export class CallRepeats {
   readonly #calls: HttpCalls;
   readonly #keeper: SessionKeeper;
+  readonly #credentials: Credentials;
   /** Upstream ids of calls in flight that were sent a second time. */
   readonly #ids = new Set<number>();
+  /** Upstream ids of calls in flight that were sent a second time with other credentials. */
+  readonly #renewed = new Set<number>();
   /** Methods of the gateway's own requests that were refused as if the session was lost, and not served since. */
   readonly #refusedMethods = new Set<string>();
   /** Until then a refusal that does not name the session is taken for what it is. */
   #doubtedUntil: Milliseconds = 0;
   #doubtMs: Milliseconds = DOUBT_MS;
 
-  constructor(calls: HttpCalls, keeper: SessionKeeper) {
+  constructor(calls: HttpCalls, keeper: SessionKeeper, credentials: Credentials) {
     this.#calls = calls;
     this.#keeper = keeper;
+    this.#credentials = credentials;
   }
 
   /**
@@ -63,6 +68,22 @@ export class CallRepeats {
     }
     if (exchange.client.events > 0 || (loss === 'perhaps' && !this.mayRepeat(exchange))) return false;
     this.sendAgain(connection, exchange, isReading);
+    return true;
+  }
+
+  /**
+   * The upstream may have refused the credentials of a call, which was not executed then: it is sent once more where others can
+   * be had.
+   *
+   * @returns whether it is
+   */
+  renew(connection: HttpConnection, exchange: Exchange, status: number): boolean {
+    if (!isCredentialStatus(status)) return false;
+    const { upstreamId, credentials, challenge } = connection;
+    const canRenew = this.#credentials.refused(credentials, { status, challenge });
+    if (!canRenew || this.#renewed.has(upstreamId)) return false;
+    this.#renewed.add(upstreamId);
+    if (!this.#calls.resend(connection, exchange)) this.#keeper.fail(exchange, 'GW_UPSTREAM_BUSY', false);
     return true;
   }
 
@@ -108,6 +129,7 @@ export class CallRepeats {
   /** A call has ended. */
   ended(id: number): void {
     if (this.#ids.size > 0) this.#ids.delete(id);
+    if (this.#renewed.size > 0) this.#renewed.delete(id);
   }
 
   #mayDoubt(now: Milliseconds): boolean {

@@ -4,6 +4,7 @@
  * because the next response on the connection belongs to another client.
  */
 import type { Bytes, Seconds } from '../../units.js';
+import { isCredentialStatus } from '../core/credentials.js';
 import { Coding, codingOf } from '../core/http-answer.js';
 import { isRedirect } from '../core/location.js';
 
@@ -61,6 +62,8 @@ export class ResponseParser {
   coding: number = Coding.identity;
   /** Where a redirect leads, '' = no redirect, or one without `Location`. */
   redirect = '';
+  /** `WWW-Authenticate` of a response with a status of 401 or 403, '' = none. */
+  challenge = '';
   /** Whether another request may follow on the connection. */
   keepAlive = true;
   /** Time after which the server closes idle connections, -1 = not specified. */
@@ -213,6 +216,7 @@ export class ResponseParser {
     this.isEventStream = false;
     this.coding = Coding.identity;
     this.redirect = '';
+    this.challenge = '';
     this.keepAlive = true;
     this.keepAliveSeconds = -1;
     this.#length = -1;
@@ -271,6 +275,9 @@ export class ResponseParser {
         return this.#length >= 0;
       }
       case 16:
+        if (isCredentialStatus(this.status) && isText(bytes, at, 'www-authenticate')) {
+          this.challenge = bytes.toString('latin1', from, to);
+        }
         if (isText(bytes, at, 'content-encoding')) this.#encoded(bytes, from, to);
         return true;
       case 17:

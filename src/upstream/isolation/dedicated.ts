@@ -129,11 +129,12 @@ export class DedicatedEndpoints implements EndpointOwner, IsolationRules, OwnLis
   }
 
   /**
-   * Whether calls to the base can need a dedicated endpoint: the server is legacy, and isolated or over Streamable HTTP,
-   * where its requests arrive on the stream of the call that they belong to.
+   * Whether calls to the base can need a dedicated endpoint: they are sent with credentials of the client, or the server is
+   * legacy, and isolated or over Streamable HTTP, where its requests arrive on the stream of the call that they belong to.
    */
   get isNeeded(): boolean {
     const { handshake, transport } = this.#base;
+    if (this.config.clientCredentials) return true;
     if (handshake === null || handshake.era !== Era.legacy) return false;
     // Without a session it keeps no state and cannot receive responses.
     if (transport === 'http' && handshake.sessionId === '') return false;
@@ -312,7 +313,7 @@ export class DedicatedEndpoints implements EndpointOwner, IsolationRules, OwnLis
       capabilities: group.mask,
       owner: this.isolation === 'shared' ? null : { sessionId: group.sessionId, subject: group.subject },
       exclusive: group.exclusive,
-      legacyOnly: true,
+      legacyOnly: this.#base.era === Era.legacy,
       lazy: true,
     };
     const endpoint = this.#host.create(this.#base, this, profile);

@@ -10,6 +10,7 @@ import { MAX_SKIPPED_BYTES, SkippedMessage } from '../channel/skipped-message.js
 import { textOfBody } from '../core/body-text.js';
 import { connectionError } from '../core/connection-error.js';
 import { ControlError } from '../core/control.js';
+import type { Credentials } from '../core/credentials.js';
 import { type EventLimits, type EventSink, readEvents } from '../core/event-body.js';
 import { Answer } from '../core/http-answer.js';
 import { HttpClient } from '../core/http-client.js';
@@ -23,6 +24,7 @@ export interface SseTarget extends EventLimits {
   /** Without credentials. */
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
+  readonly credentials: Credentials;
   readonly connectTimeoutMs: Milliseconds;
   /** Longest wait for the response to a POST. Its message counts as delivered then: the answer may arrive on the stream. */
   readonly postTimeoutMs: Milliseconds;
@@ -60,8 +62,8 @@ export class SseChannel implements Channel, PostListener, EventSink, SsePartList
     this.#target = target;
     this.#listener = listener;
     this.#url = target.url;
-    const { url, connectTimeoutMs } = target;
-    this.#client = new HttpClient(new UpstreamLocation(url), { connections: 1, connectTimeoutMs });
+    const { url, credentials, connectTimeoutMs } = target;
+    this.#client = new HttpClient(new UpstreamLocation(url), credentials, { connections: 1, connectTimeoutMs });
     this.#timer = setTimeout(() => this.#end('named no endpoint in time'), target.connectTimeoutMs);
     this.#ended = this.#follow();
   }
@@ -156,7 +158,8 @@ export class SseChannel implements Channel, PostListener, EventSink, SsePartList
   #endpoint(data: Uint8Array, length: number): void {
     if (this.#posts !== null) return;
     const url = this.#url;
-    const { headers, maxQueuedBytes, maxPosts, postTimeoutMs, connectTimeoutMs, budget, turns, decoder } = this.#target;
+    const { headers, credentials, maxQueuedBytes, maxPosts, postTimeoutMs, connectTimeoutMs } = this.#target;
+    const { budget, turns, decoder } = this.#target;
     const uri = Buffer.from(data.buffer, data.byteOffset, length).toString('utf8');
     if (length > MAX_URI_BYTES || !URL.canParse(uri, url.href)) {
       this.#end('named an endpoint that is no URI');
@@ -171,6 +174,7 @@ export class SseChannel implements Channel, PostListener, EventSink, SsePartList
     this.#posts = new SsePosts({
       location: new UpstreamLocation(endpoint),
       headers: new HttpHeads(headers, SOURCE).forControl(''),
+      credentials,
       connectTimeoutMs,
       timeoutMs: postTimeoutMs,
       budget,
@@ -183,8 +187,8 @@ export class SseChannel implements Channel, PostListener, EventSink, SsePartList
     this.#listener.opened();
   }
 
-  rejected(id: number, error: ErrorCode, sent: boolean): void {
-    if (this.#reason === '') this.#listener.rejected(id, error, sent);
+  rejected(id: number, error: ErrorCode, sent: boolean, detail: string): void {
+    if (this.#reason === '') this.#listener.rejected(id, error, sent, detail);
   }
 
   refused(error: Buffer): void {

@@ -4,6 +4,7 @@ import { BackOff } from '../balance/back-off.js';
 import type { Breaker } from '../balance/breaker.js';
 import { ChannelEndpoint } from '../channel/endpoint.js';
 import type { Channel } from '../channel/index.js';
+import type { Credentials } from '../core/credentials.js';
 import { detectionBackOff, noTransportReason, tryOtherTransport, withAddressAdvice } from '../core/detection.js';
 import type { EndpointContext, EndpointOwner } from '../core/endpoint.js';
 import { addressOf } from '../core/http-heads.js';
@@ -21,6 +22,7 @@ export class SseEndpoint extends ChannelEndpoint {
   readonly transport = 'sse';
   protected readonly peerName = 'upstream';
   readonly #config: UrlEndpointSnapshot;
+  readonly #credentials: Credentials;
   /** The transport was auto-detected and may be the wrong one. */
   readonly #isDetected: boolean;
   readonly #junk: HttpJunk;
@@ -43,6 +45,7 @@ export class SseEndpoint extends ChannelEndpoint {
     });
     this.#isDetected = isDetected;
     this.#config = config;
+    this.#credentials = context.credentials.of(owner.config, config, profile);
     this.#junk = new HttpJunk(this, context.log, this.names);
   }
 
@@ -72,6 +75,7 @@ export class SseEndpoint extends ChannelEndpoint {
     const { connectTimeoutMs, requestTimeoutMs, maxConnections } = owner.config;
     const target: SseTarget = {
       ...addressOf(this.#config),
+      credentials: this.#credentials,
       connectTimeoutMs,
       postTimeoutMs: Math.max(connectTimeoutMs, requestTimeoutMs || LONGEST_POST_MS),
       maxEventBytes: context.config.current.limits.maxLineBytes,

@@ -1,6 +1,7 @@
 import type { BufferBudget } from '../../shared/buffer-budget.js';
 import { HeldBytes } from '../../shared/held-bytes.js';
 import type { Bytes, Milliseconds } from '../../units.js';
+import { type Credentials, NO_HEADERS } from '../core/credentials.js';
 import { decodedBody } from '../core/decoded-body.js';
 import { Answer, answerOf, Coding } from '../core/http-answer.js';
 import type { UpstreamLocation } from '../core/location.js';
@@ -14,6 +15,7 @@ export interface PostTarget {
   readonly location: UpstreamLocation;
   /** Names and values in turn. */
   readonly headers: readonly string[];
+  readonly credentials: Credentials;
   readonly connectTimeoutMs: Milliseconds;
   readonly budget: BufferBudget;
   readonly turns: ReadTurns;
@@ -26,6 +28,8 @@ export interface PostAnswer {
   readonly url: URL;
   /** Where it redirects to, '' = nowhere. */
   readonly redirect: string;
+  /** `WWW-Authenticate` of a status of 401 or 403, '' = none. */
+  readonly challenge: string;
   /** The body of a refusal, as far as it is not too long. That of a success means nothing. */
   readonly body: Buffer;
 }
@@ -56,6 +60,9 @@ export class PostConnection implements SocketOwner {
   #pending: { resolve: (answer: PostAnswer) => void; reject: (error: PostFailure) => void } | null = null;
   #status = 0;
   #redirect = '';
+  #challenge = '';
+  /** The credentials in `#head`. */
+  #credentials = NO_HEADERS;
   #coding: number = Coding.identity;
   readonly #held: HeldBytes;
   #isHeld = false;
@@ -69,10 +76,10 @@ export class PostConnection implements SocketOwner {
     this.#held = new HeldBytes(budget, () => this.#forgetBody());
   }
 
-  /** @throws PostFailure */
-  post(message: Buffer): Promise<PostAnswer> {
+  /** @param credentials further headers @throws PostFailure */
+  post(message: Buffer, credentials: readonly string[]): Promise<PostAnswer> {
     const { current } = this.#target.location;
-    if (current !== this.#url) this.#moveTo(current);
+    if (current !== this.#url || credentials !== this.#credentials) this.#moveTo(current, credentials);
     return new Promise((resolve, reject) => {
       this.#pending = { resolve, reject };
       this.#socket.send(
@@ -89,9 +96,10 @@ export class PostConnection implements SocketOwner {
 
   sent(): void {}
 
-  head({ status, isEventStream, redirect, coding }: ResponseParser): void {
+  head({ status, isEventStream, redirect, challenge, coding }: ResponseParser): void {
     this.#status = status;
     this.#redirect = redirect;
+    this.#challenge = challenge;
     this.#coding = coding;
     this.#held.clear();
     this.#isHeld = answerOf(status, isEventStream) === Answer.refusal;
@@ -110,7 +118,7 @@ export class PostConnection implements SocketOwner {
     this.#held.clear();
     const pending = this.#pending;
     this.#pending = null;
-    const answer = { status: this.#status, url: this.#url, redirect: this.#redirect, body };
+    const answer = { status: this.#status, url: this.#url, redirect: this.#redirect, challenge: this.#challenge, body };
     if (this.#coding === Coding.identity || length === 0) pending?.resolve(answer);
     else void decoded(body, this.#coding).then((text) => pending?.resolve({ ...answer, body: text }));
   }
@@ -119,10 +127,11 @@ export class PostConnection implements SocketOwner {
     this.#fail(why);
   }
 
-  #moveTo(url: URL): void {
+  #moveTo(url: URL, credentials: readonly string[]): void {
     if (url.origin !== this.#url.origin) this.#socket.retarget(serverOf(url));
     this.#url = url;
-    this.#head = postHead(url, this.#target.headers);
+    this.#credentials = credentials;
+    this.#head = postHead(url, [...this.#target.headers, ...credentials]);
   }
 
   #forgetBody(): void {

@@ -5,6 +5,7 @@ import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes, Count, Milliseconds } from '../../units.js';
 import { errorOfStatus } from '../core/connection-error.js';
 import { ControlError, errorUnderId, isResponseTo, scanResponse } from '../core/control.js';
+import { CredentialError, credentialHeaders, isCredentialStatus } from '../core/credentials.js';
 import { Answer, answerOf } from '../core/http-answer.js';
 import { isRedirect, redirectTarget } from '../core/location.js';
 import { SEARCHED_BYTES, saysSessionLost } from '../core/lost-session.js';
@@ -20,7 +21,7 @@ const SESSION = 'of the stream';
 /** What the outcome of POSTs is reported to: their channel. */
 export interface PostListener {
   /** The message with that id could not be delivered; see `ChannelListener.rejected`. */
-  rejected(id: number, error: ErrorCode, sent: boolean): void;
+  rejected(id: number, error: ErrorCode, sent: boolean, detail: string): void;
   /** The server refused a message with a JSON-RPC error, now under the id of the message. */
   refused(error: Buffer): void;
   /** The POSTs are redirected to where they do not follow. */
@@ -50,6 +51,15 @@ export interface Post {
   connection: PostConnection | null;
   /** Settles when it was responded to. */
   done: Promise<void> | null;
+  /** Its call was cancelled after it was started. */
+  isWithdrawn: boolean;
+}
+
+/** Why a message was not delivered; see {@link PostListener.rejected}. */
+interface Undelivered {
+  readonly code: ErrorCode;
+  readonly sent: boolean;
+  readonly detail: string;
 }
 
 /**
@@ -84,7 +94,7 @@ export class SsePosts {
   add(message: Buffer, owner: Exchange | null, id: number): boolean {
     if (this.#closed || this.#queued + message.length > this.#options.maxBytes) return false;
     this.#queued += message.length;
-    const post: Post = { message, owner, id, connection: null, done: null };
+    const post: Post = { message, owner, id, connection: null, done: null, isWithdrawn: false };
     if (owner === null) {
       // One after the other: they refer to each other.
       const before = this.#before;
@@ -116,6 +126,7 @@ export class SsePosts {
     for (const post of this.#posting) {
       if (post.owner === owner && post.id === owner.call.upstreamId && post.done !== null) {
         const { done } = post;
+        post.isWithdrawn = true;
         this.#before = within(Promise.all([this.#before, done]), ORDER_MS);
         void within(done, ORDER_MS).then(() => post.connection?.abort());
       }
@@ -156,14 +167,14 @@ export class SsePosts {
       this.#posting.delete(post);
       this.#queued -= post.message.length;
       if (this.#closed) return;
-      if (error !== null) this.#options.listener.rejected(post.id, error.code, error.sent);
+      if (error !== null) this.#options.listener.rejected(post.id, error.code, error.sent, error.detail);
       if (this.#waiting.length > 0) this.#next();
     });
     return post.done;
   }
 
   /** @returns why it was not delivered, null = it was, or its error was reported */
-  async #post(post: Post): Promise<{ code: ErrorCode; sent: boolean } | null> {
+  async #post(post: Post): Promise<Undelivered | null> {
     const { listener, timeoutMs } = this.#options;
     const connection = this.#free.pop() ?? this.#connect();
     post.connection = connection;
@@ -173,25 +184,29 @@ export class SsePosts {
       connection.abort();
     }, timeoutMs);
     try {
-      return this.#outcome(post, await this.#follow(connection, post.message));
+      return this.#outcome(post, await this.#authorized(connection, post));
     } catch (error) {
+      if (error instanceof CredentialError) return this.#unsent(post, error.code, error.message);
       if (error instanceof ControlError) {
-        listener.rejected(post.id, 'GW_UPSTREAM_REDIRECTED', true);
+        listener.rejected(post.id, 'GW_UPSTREAM_REDIRECTED', true, '');
         listener.redirected(error);
         return null;
       }
       // It counts as delivered; the call has a deadline of its own.
       if (isLate) return null;
       const sent = !(error instanceof PostFailure && error.why === 'unreachable');
-      const { owner, id } = post;
-      // Only while it is still this call: the response may have arrived on the stream.
-      if (!sent && owner !== null && owner.call.upstreamId === id) owner.call.sent = false;
-      return { code: sent ? 'GW_UPSTREAM_CLOSED' : 'GW_UPSTREAM_DOWN', sent };
+      return sent ? { code: 'GW_UPSTREAM_CLOSED', sent, detail: '' } : this.#unsent(post, 'GW_UPSTREAM_DOWN', '');
     } finally {
       clearTimeout(timer);
       post.connection = null;
       this.#free.push(connection);
     }
+  }
+
+  #unsent({ owner, id }: Post, code: ErrorCode, detail: string): Undelivered {
+    // Only while it is still this call: the response may have arrived on the stream.
+    if (owner !== null && owner.call.upstreamId === id) owner.call.sent = false;
+    return { code, sent: false, detail };
   }
 
   #connect(): PostConnection {
@@ -200,17 +215,35 @@ export class SsePosts {
     return connection;
   }
 
+  /** Posts a message; once more, where the credentials are refused and others can be had. @throws as `#follow`, CredentialError */
+  async #authorized(connection: PostConnection, post: Post): Promise<PostAnswer> {
+    const headers = await this.#headers(post);
+    const answer = await this.#follow(connection, post.message, headers);
+    if (!isCredentialStatus(answer.status) || !this.#options.credentials.refused(headers, answer)) return answer;
+    return await this.#follow(connection, post.message, await this.#headers(post));
+  }
+
+  /** @throws CredentialError, PostFailure when the message was withdrawn meanwhile */
+  async #headers(post: Post): Promise<readonly string[]> {
+    const { credentials } = this.#options;
+    const known = credentials.current(post.owner);
+    if (known !== null) return known;
+    const fetched = await credentialHeaders(credentials, post.owner);
+    if (this.#closed || post.isWithdrawn) throw new PostFailure('aborted');
+    return fetched;
+  }
+
   /** @throws ControlError for a redirect that is not followed, PostFailure */
-  async #follow(connection: PostConnection, message: Buffer): Promise<PostAnswer> {
+  async #follow(connection: PostConnection, message: Buffer, headers: readonly string[]): Promise<PostAnswer> {
     for (let hops = 0; ; hops += 1) {
-      const answer = await connection.post(message);
+      const answer = await connection.post(message, headers);
       const { status, url, redirect } = answer;
       if (!isRedirect(status)) return answer;
       this.#options.location.moved(url, redirectTarget(url, 'POST', status, redirect, hops), status);
     }
   }
 
-  #outcome(post: Post, { status, body }: PostAnswer): { code: ErrorCode; sent: boolean } | null {
+  #outcome(post: Post, { status, body }: PostAnswer): Undelivered | null {
     if (answerOf(status, false) !== Answer.refusal) return null;
     const { decoder, listener } = this.#options;
     const spans = scanResponse(decoder, body);
@@ -220,7 +253,8 @@ export class SsePosts {
       listener.refused(errorUnderId(body, spans, id));
       return null;
     }
-    return { code: errorOfStatus(status), sent: true };
+    const detail = isCredentialStatus(status) ? this.#options.credentials.advice : '';
+    return { code: errorOfStatus(status), sent: true, detail };
   }
 }
 

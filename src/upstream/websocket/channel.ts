@@ -1,5 +1,5 @@
 /** WebSocket (RFC 6455) with sub-protocol `mcp`: one JSON-RPC message a text frame. */
-import type { IncomingMessage } from 'node:http';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
 import { isReservedHeader } from '../../config/reserved-headers.js';
@@ -10,6 +10,13 @@ import type { Channel, ChannelListener } from '../channel/index.js';
 import { OutboundBatch } from '../channel/outbound-batch.js';
 import { SkippedMessage } from '../channel/skipped-message.js';
 import { textOfBody } from '../core/body-text.js';
+import {
+  CredentialError,
+  type Credentials,
+  credentialHeaders,
+  isCredentialStatus,
+  NO_HEADERS,
+} from '../core/credentials.js';
 import type { EndpointContext } from '../core/endpoint.js';
 import { addressOf, USER_AGENT } from '../core/http-heads.js';
 import { isRedirect, redirectTarget } from '../core/location.js';
@@ -22,6 +29,7 @@ export interface WebSocketTarget {
   /** Without credentials. */
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
+  readonly credentials: Credentials;
   readonly connectTimeoutMs: Milliseconds;
   /** Time for the closing handshake. */
   readonly closeTimeoutMs: Milliseconds;
@@ -46,6 +54,7 @@ const FRAMING: Bytes = 14;
 /** The target of a configured endpoint. */
 export function webSocketTarget(
   config: UrlEndpointSnapshot,
+  credentials: Credentials,
   connectTimeoutMs: Milliseconds,
   context: EndpointContext,
 ): WebSocketTarget {
@@ -56,6 +65,7 @@ export function webSocketTarget(
   return {
     url,
     headers: { 'user-agent': USER_AGENT, ...Object.fromEntries(headers) },
+    credentials,
     connectTimeoutMs,
     closeTimeoutMs: context.stopGraceMs,
     maxMessageBytes: context.config.current.limits.maxLineBytes,
@@ -80,6 +90,10 @@ export class WebSocketChannel implements Channel, PushedSource<Frame>, LongMessa
   #begun: SkippedMessage | null = null;
   #settle = (): void => {};
   #reason = '';
+  /** The credentials of the last handshake. */
+  #credentials = NO_HEADERS;
+  /** Refused credentials were replaced once. */
+  #isRenewed = false;
   #unanswered = 0;
   #pings: NodeJS.Timeout | undefined;
 
@@ -107,6 +121,7 @@ export class WebSocketChannel implements Channel, PushedSource<Frame>, LongMessa
       followRedirects: false,
       // The scan checks it: a message that is no UTF-8 fails its call, not the connection of all.
       skipUTF8Validation: true,
+      finishRequest: (request) => void this.#authorize(request),
     });
     let stream: Socket | null = null;
     socket.on('upgrade', (response) => {
@@ -141,17 +156,48 @@ export class WebSocketChannel implements Channel, PushedSource<Frame>, LongMessa
     return socket;
   }
 
+  /** Sends the handshake once its credentials are there. */
+  async #authorize(request: ClientRequest): Promise<void> {
+    try {
+      this.#credentials = await credentialHeaders(this.#target.credentials, null);
+      for (let index = 0; index < this.#credentials.length; index += 2) {
+        request.setHeader(this.#credentials[index] ?? '', this.#credentials[index + 1] ?? '');
+      }
+      request.end();
+    } catch (error) {
+      this.#setReason(error instanceof CredentialError ? error.message : 'cannot be sent credentials');
+      request.destroy(error as Error);
+    }
+  }
+
+  /** Whether a handshake that was refused is worth another one with other credentials; the caller makes it. */
+  #canRenew(status: number, challenge: string): boolean {
+    if (!isCredentialStatus(status)) return false;
+    const hasOthers = this.#target.credentials.refused(this.#credentials, { status, challenge });
+    if (!hasOthers || this.#isRenewed) return false;
+    this.#isRenewed = true;
+    return true;
+  }
+
+  #reconnect(url: URL, hops: Count): void {
+    this.#socket = this.#connect(url, hops);
+    this.#writer = new FrameWriter(this.#socket, this.#target.maxQueuedBytes);
+  }
+
   /** A redirect is followed as that of a GET, by another connection. */
   async #refused(url: URL, hops: Count, response: IncomingMessage): Promise<void> {
     const { statusCode: status = 0, headers } = response;
+    if (this.#reason === '' && this.#canRenew(status, headers['www-authenticate'] ?? '')) {
+      this.#reconnect(url, hops);
+      return;
+    }
     if (!isRedirect(status) || this.#reason !== '') {
       this.#setReason(withExcerpt(`answered ${status}`, await textOfBody(response, response)));
       return;
     }
     try {
       const location = (headers.location ?? '').replace(/^http/i, 'ws');
-      this.#socket = this.#connect(redirectTarget(url, 'GET', status, location, hops), hops + 1);
-      this.#writer = new FrameWriter(this.#socket, this.#target.maxQueuedBytes);
+      this.#reconnect(redirectTarget(url, 'GET', status, location, hops), hops + 1);
     } catch (error) {
       this.#setReason((error as Error).message.replace(/^the upstream /, ''));
     }
