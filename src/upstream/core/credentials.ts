@@ -72,8 +72,23 @@ export const FIXED_CREDENTIALS: Credentials = Object.freeze({
   advice: '',
 });
 
-/** Of endpoints whose credentials never change. */
-export const FIXED_SOURCE: CredentialSource = Object.freeze({ of: () => FIXED_CREDENTIALS });
+/** The bearer token by which the gateway knows the client of a call, '' = none. */
+export function callerToken({ client }: Exchange): string {
+  return client.token;
+}
+
+/** The error and the detail of a call that cannot be sent because of `error`, the failure of a handshake or of a fetch. */
+export function callFailure(error: unknown, advice: string): { code: ErrorCode; detail: string } {
+  if (error instanceof CredentialError) return { code: error.code, detail: error.message };
+  if (error instanceof ControlError && error.kind === 'refused') return { code: 'GW_UPSTREAM_REFUSED', detail: advice };
+  return { code: 'GW_UPSTREAM_DOWN', detail: '' };
+}
+
+/** The reason of a handshake that failed, with the advice where credentials were refused. */
+export function withAdvice(reason: string, error: unknown, advice: string): string {
+  const isRefusal = error instanceof ControlError && error.kind === 'refused' && !(error instanceof CredentialError);
+  return isRefusal && advice !== '' ? `${reason}. ${advice}` : reason;
+}
 
 /** Whether a status may mean that the credentials were refused. */
 export function isCredentialStatus(status: number): boolean {
