@@ -2,6 +2,7 @@ import { configFaults } from '../catalog/route-faults.js';
 import { compileSnapshot } from '../config/compile/index.js';
 import { loadConfigFile } from '../config/load.js';
 import type { LoadedConfig } from '../config/loaded.js';
+import { passthroughWarnings } from '../config/passthrough.js';
 import type { ConfigPath } from '../config/problems.js';
 import { list } from '../config/schema/fields.js';
 import type { ResolvedConfig } from '../config/schema/index.js';
@@ -98,7 +99,7 @@ async function detectRuntime(snapshot: Snapshot): Promise<Runtime> {
 function report(loaded: LoadedConfig, snapshot: Snapshot, upstreams: readonly Upstream[], runtime: Runtime): object {
   return {
     valid: true,
-    warnings: loaded.warnings,
+    warnings: [...loaded.warnings, ...passthroughWarnings(snapshot.servers)],
     upstreams,
     renamed: shownRenames(loaded, snapshot),
     routes: configFaults(snapshot).map(({ route, kind, detail }) => ({
@@ -132,6 +133,7 @@ function printReport(
   const shownHost = loaded.shownAt(['host']) ?? snapshot.host;
   const adminHost = loaded.shownAt(['admin', 'host']) ?? snapshot.admin?.host ?? '';
   for (const warning of loaded.warnings) printWarning(warning);
+  for (const warning of passthroughWarnings(snapshot.servers)) printWarning(loaded.mask(warning));
   for (const { route, detail } of configFaults(snapshot)) printWarning(loaded.mask(`route ${route} ${detail}`));
   printLine(`${file} ${style('green', 'can be used')}.`);
   section('Listeners', [

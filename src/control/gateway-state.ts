@@ -28,6 +28,7 @@ import type { StreamCounts } from '../session/streams/long-lived.js';
 import type { BufferCounts } from '../shared/buffer-budget.js';
 import type { CounterMemory, SeriesNames } from '../shared/counters.js';
 import type { Count } from '../units.js';
+import type { UpstreamCredentials } from '../upstream/credentials/index.js';
 import type { UpstreamPool } from '../upstream/pool.js';
 import type { UpstreamServer } from '../upstream/server.js';
 import type { Readiness } from './readiness.js';
@@ -98,7 +99,9 @@ export class GatewayState implements StatsSources {
   }
 
   upstreams(): UpstreamStatus[] {
-    return this.#parts.upstreams.servers.filter((server) => !isTombstone(server)).map(upstreamStatus);
+    return this.#parts.upstreams.servers
+      .filter((server) => !isTombstone(server))
+      .map((server) => upstreamStatus(server, this.#parts.upstreams.credentials));
   }
 
   workers(): WorkerStatus[] {
@@ -153,7 +156,7 @@ function retryIn(at: number): Pick<EndpointStatus, 'retryInMs'> {
   return at === 0 ? {} : { retryInMs: Math.max(0, Math.round(at - performance.now())) };
 }
 
-function upstreamStatus(server: UpstreamServer): UpstreamStatus {
+function upstreamStatus(server: UpstreamServer, credentials: UpstreamCredentials): UpstreamStatus {
   return {
     name: server.name,
     healthy: server.isHealthy,
@@ -161,6 +164,8 @@ function upstreamStatus(server: UpstreamServer): UpstreamStatus {
     clientUse: server.clientUse,
     endpoints: server.endpoints.map((endpoint, index): EndpointStatus => {
       const { inFlight, dedicated: lanes, stats, overLimit } = server.totals(index);
+      const configured = server.config.endpoints[index];
+      const status = configured === undefined ? null : credentials.status(server.config, configured);
       return {
         transport: endpoint.transport,
         state: endpoint.state,
@@ -169,6 +174,7 @@ function upstreamStatus(server: UpstreamServer): UpstreamStatus {
         revision: REVISIONS[endpoint.revision] ?? '',
         inFlight,
         dedicated: lanes,
+        ...(status === null ? {} : { credentials: status }),
         overLimit,
         breaker: endpoint.breaker.state,
         restarts: stats.restarts,

@@ -12,6 +12,7 @@ import type { CounterMemory, SeriesNames } from '../shared/counters.js';
 import type { Bytes, Count, Milliseconds } from '../units.js';
 import type { BreakerState } from '../upstream/balance/breaker.js';
 import type { EndpointState, Transport } from '../upstream/core/types.js';
+import type { CredentialStatus } from '../upstream/credentials/index.js';
 import type { ClientUseReport } from '../upstream/isolation/client-needs.js';
 
 /** Gauges: numbers that go up and down. */
@@ -43,6 +44,8 @@ export interface EndpointStatus {
   readonly overLimit?: boolean;
   /** Dedicated children or upstream sessions (`isolation`), besides the shared one. */
   readonly dedicated?: Count;
+  /** Of credentials that change; absent = they are fixed, or there are none. */
+  readonly credentials?: CredentialStatus;
   /** `none` where there is no breaker. */
   readonly breaker: 'none' | BreakerState;
   /** Times the child or connection was started again. */

@@ -2,21 +2,30 @@
 import { z } from 'zod';
 import { alias, holds, named, strings, whole } from './fields.js';
 
-const token = holds('secret', z.string().min(1).describe('The token; best taken from a variable.'));
-const username = alias(z.string().describe('User name, without a colon.'), 'user');
-const password = holds('secret', z.string().describe('Password; best taken from a variable.'));
+const TOKEN = 'The token; best taken from a variable.';
+const USERNAME = 'User name, without a colon.';
+const PASSWORD = 'Password; best taken from a variable.';
 
 const bearer = z.strictObject({
   type: z.literal('bearer').describe('`Authorization: Bearer`.'),
-  token: token.optional(),
-  credentials: z.strictObject({ token }).optional().describe('The same, as other proxies spell it.'),
+  token: holds('secret', z.string().min(1).optional().describe(TOKEN)),
+  credentials: z
+    .strictObject({ token: holds('secret', z.string().min(1).describe(TOKEN)) })
+    .optional()
+    .describe('The same, as other proxies spell it.'),
 });
 
 const basic = z.strictObject({
   type: z.literal('basic').describe('`Authorization: Basic` (RFC 7617).'),
-  username: alias(username.optional(), 'user'),
-  password: password.optional(),
-  credentials: z.strictObject({ username, password }).optional().describe('The same, as other proxies spell it.'),
+  username: alias(z.string().optional().describe(USERNAME), 'user'),
+  password: holds('secret', z.string().optional().describe(PASSWORD)),
+  credentials: z
+    .strictObject({
+      username: alias(z.string().describe(USERNAME), 'user'),
+      password: holds('secret', z.string().describe(PASSWORD)),
+    })
+    .optional()
+    .describe('The same, as other proxies spell it.'),
 });
 
 const headers = z.strictObject({

@@ -2,6 +2,7 @@
 import { canonical } from '../../config/numbering.js';
 import { passthroughWarning } from '../../config/passthrough.js';
 import type {
+  EndpointSnapshot,
   ServerSnapshot,
   TokenEndpointSnapshot,
   UpstreamAuthSnapshot,
@@ -69,7 +70,9 @@ export class UpstreamCredentials implements CredentialSource {
   }
 
   /** Null = the credentials are fixed. */
-  status(server: ServerSnapshot, auth: UpstreamAuthSnapshot | undefined): CredentialStatus | null {
+  status(server: ServerSnapshot, endpoint: EndpointSnapshot): CredentialStatus | null {
+    if (endpoint.transport === 'stdio') return null;
+    const { auth } = endpoint;
     const tokens = auth === undefined || auth.type === 'own' ? undefined : this.#tokens.get(canonical(auth));
     if (!server.passthrough && (auth === undefined || auth.type === 'own')) return null;
     const type = server.passthrough ? 'passthrough' : auth?.type === 'tokenExchange' ? auth.type : 'clientCredentials';

@@ -90,6 +90,8 @@ export class WebSocketChannel implements Channel, PushedSource<Frame>, LongMessa
   #begun: SkippedMessage | null = null;
   #settle = (): void => {};
   #reason = '';
+  /** There were no credentials to connect with. */
+  #error: CredentialError | null = null;
   /** The credentials of the last handshake. */
   #credentials = NO_HEADERS;
   /** Refused credentials were replaced once. */
@@ -151,7 +153,7 @@ export class WebSocketChannel implements Channel, PushedSource<Frame>, LongMessa
       this.#writer.close();
       this.#setReason(code === 1_006 ? 'closed the connection' : `closed the connection (${code})`);
       this.#settle();
-      this.#input.end(() => this.#listener.closed(this.#reason));
+      this.#input.end(() => this.#listener.closed(this.#reason, this.#error));
     });
     return socket;
   }
@@ -165,7 +167,8 @@ export class WebSocketChannel implements Channel, PushedSource<Frame>, LongMessa
       }
       request.end();
     } catch (error) {
-      this.#setReason(error instanceof CredentialError ? error.message : 'cannot be sent credentials');
+      if (error instanceof CredentialError) this.#error = error;
+      this.#setReason((error as Error).message);
       request.destroy(error as Error);
     }
   }

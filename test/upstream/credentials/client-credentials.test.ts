@@ -229,10 +229,7 @@ test('two servers with the same credentials share one token', async (t) => {
   await pool.ready(0);
   await pool.ready(1);
   assert.equal(authority.tokenRequests().length, 1);
-  const status = pool.pool.credentials.status(
-    pool.server().config,
-    endpoint.transport === 'stdio' ? undefined : endpoint.auth,
-  );
+  const status = pool.pool.credentials.status(pool.server().config, endpoint);
   assert.deepEqual(
     { ...status, endsInSeconds: 0 },
     {
