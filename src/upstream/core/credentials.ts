@@ -5,6 +5,7 @@
 import type { ServerSnapshot, UrlEndpointSnapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
 import type { Exchange } from '../../request/exchange/index.js';
+import { MASK } from '../../secrets/show.js';
 import { ControlError } from './control.js';
 import type { ConnectionProfile } from './types.js';
 
@@ -113,6 +114,19 @@ export async function credentialHeaders(
   const fetched = credentials.current(exchange);
   if (fetched === null) throw new CredentialError('GW_UPSTREAM_CREDENTIALS', 'the credentials ended at once');
   return fetched;
+}
+
+/** Shortest value of a credential that is masked in texts. */
+const MASKED_LENGTH = 8;
+
+/** What an upstream said, without the credentials that it may repeat. */
+export function withoutCredentials(text: string, headers: readonly string[] | null): string {
+  let shown = text;
+  for (let index = 1; headers !== null && index < headers.length; index += 2) {
+    const value = headers[index]?.replace(/^\S+ /, '') ?? '';
+    if (value.length >= MASKED_LENGTH) shown = shown.replaceAll(value, MASK);
+  }
+  return shown;
 }
 
 function untilAborted(fetched: Promise<void>, signal: AbortSignal): Promise<void> {

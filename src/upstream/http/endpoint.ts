@@ -344,8 +344,7 @@ export class HttpEndpoint
     const spans = this.#spans;
     const isScanned = scanServerMessage(decoder, body, body.length, spans) === ScanStatus.ok;
     const refusal = { status, body, spans: isScanned && spans.kind === Kind.response ? spans : null, id, sessionId };
-    if (this.#repeats.repeat(connection, exchange, refusal, false)) return;
-    if (this.#repeats.renew(connection, exchange, status)) return;
+    if (this.#repeats.retry(connection, exchange, refusal)) return;
     this.#calls.release(connection);
     const { error, response, reprobe } = interpretRefusal({ ...refusal, era: this.era });
     if (reprobe) this.#reprobe();

@@ -16,6 +16,7 @@ import {
   credentialHeaders,
   isCredentialStatus,
   NO_HEADERS,
+  withoutCredentials,
 } from '../core/credentials.js';
 import type { EndpointContext } from '../core/endpoint.js';
 import { addressOf, USER_AGENT } from '../core/http-heads.js';
@@ -195,7 +196,8 @@ export class WebSocketChannel implements Channel, PushedSource<Frame>, LongMessa
       return;
     }
     if (!isRedirect(status) || this.#reason !== '') {
-      this.#setReason(withExcerpt(`answered ${status}`, await textOfBody(response, response)));
+      const said = await textOfBody(response, response);
+      this.#setReason(withExcerpt(`answered ${status}`, withoutCredentials(said, this.#credentials)));
       return;
     }
     try {
