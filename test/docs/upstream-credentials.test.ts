@@ -25,15 +25,15 @@ test('the example of the page answers as the page says', async (t) => {
     .replaceAll('url: https://weather.example.com/mcp', `url: ${upstream.url}`)
     .replaceAll('https://tickets.example.com/mcp', upstream.url);
   const gateway = await startGateway(t, parse(text) as object, { env: ENV });
-  const calls = [...PAGE.matchAll(/^curl -s http:\/\/127\.0\.0\.1:8000(\S+) .*-d '(.*)'\n(.+)$/gm)];
+  const calls = [...PAGE.matchAll(/^curl -s http:\/\/127\.0\.0\.1:8000(\S+) .*-d '(.*)' \| jq -c \.content\n(.+)$/gm)];
   assert.equal(calls.length, 2);
   for (const [, path = '', body = '', expected] of calls) {
     const headers = { authorization: `Bearer ${ENV.ANN_TOKEN}`, 'content-type': 'application/json' };
     const answer = await eventually('the tool is offered', async () => {
       const response = await fetch(`${gateway.origin}${path}`, { method: 'POST', headers, body });
-      return response.status === 404 ? null : await response.text();
+      return response.status === 200 ? ((await response.json()) as { content: object }).content : null;
     });
-    assert.equal(answer, expected);
+    assert.equal(JSON.stringify(answer), expected);
   }
   const stats = (await (await fetch(`${gateway.adminUrl}/stats`)).json()) as {
     upstreams: { endpoints: { credentials: Record<string, unknown> }[] }[];
