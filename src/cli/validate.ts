@@ -2,6 +2,7 @@ import { authWarnings } from '../config/auth-warnings.js';
 import { compileSnapshot } from '../config/compile/index.js';
 import { loadConfigFile } from '../config/load.js';
 import type { LoadedConfig } from '../config/loaded.js';
+import { passthroughWarnings } from '../config/passthrough.js';
 import type { ConfigPath } from '../config/problems.js';
 import { list } from '../config/schema/fields.js';
 import type { ResolvedConfig } from '../config/schema/index.js';
@@ -112,7 +113,12 @@ function report(
 ): object {
   return {
     valid: true,
-    warnings: [...loaded.warnings, ...authWarnings(snapshot.auth).map((warning) => loaded.mask(warning))],
+    warnings: [
+      ...loaded.warnings,
+      ...[...authWarnings(snapshot.auth), ...passthroughWarnings(snapshot.servers)].map((warning) =>
+        loaded.mask(warning),
+      ),
+    ],
     upstreams,
     renamed: shownRenames(loaded, snapshot),
     listed: { servers: known.listed.map((name) => loaded.mask(name)), note: loaded.mask(known.note) },
@@ -153,6 +159,7 @@ function printReport(
   const shownHost = loaded.shownAt(['host']) ?? snapshot.host;
   const adminHost = loaded.shownAt(['admin', 'host']) ?? snapshot.admin?.host ?? '';
   for (const warning of loaded.warnings) printWarning(warning);
+  for (const warning of passthroughWarnings(snapshot.servers)) printWarning(loaded.mask(warning));
   for (const warning of authWarnings(snapshot.auth)) printWarning(loaded.mask(warning));
   for (const { route, detail } of known.routeFaults) printWarning(loaded.mask(`route ${route} ${detail}`));
   for (const { server, key, pattern } of known.unmatched) {

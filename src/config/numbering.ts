@@ -24,6 +24,7 @@ export const TOMBSTONE: ServerSnapshot = Object.freeze({
   priority: 0,
   isolation: 'shared',
   clientCredentials: false,
+  passthrough: false,
   maxDedicated: 1,
   dedicatedIdleMs: 1_000,
   invalidUtf8: 'refuse',

@@ -94,6 +94,8 @@ export interface ServerSnapshot {
    * `isolation` is `session` or `principal` then.
    */
   readonly clientCredentials: boolean;
+  /** Those credentials are the client's own token. */
+  readonly passthrough: boolean;
   /** Dedicated children or upstream sessions per endpoint at once, besides the shared one. */
   readonly maxDedicated: Count;
   /** Idle time after which a dedicated child or session is stopped. */
@@ -122,10 +124,41 @@ export interface UrlEndpointSnapshot {
   /** The transport is auto-detected: an http URL that does not answer as Streamable HTTP is tried as HTTP with SSE. */
   readonly detect: boolean;
   readonly url: string;
-  /** Sent with each request; includes the `Authorization` made from `auth`. */
+  /** Sent with each request; includes the `Authorization` made from an `auth` that is fixed. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Credentials that are not the same for all requests; absent = there are none. */
+  readonly auth?: UpstreamAuthSnapshot;
   readonly weight: number;
 }
+
+/** Where and as whom tokens are asked for. */
+export interface TokenEndpointSnapshot {
+  readonly tokenUrl: string;
+  readonly clientId: string;
+  readonly clientSecret: string;
+  readonly clientAuth: 'basic' | 'post';
+  /** Separated by spaces, '' = none; likewise the next two. */
+  readonly scope: string;
+  readonly audience: string;
+  readonly resource: string;
+}
+
+/** Credentials towards an upstream that are not the same for all requests. */
+export type UpstreamAuthSnapshot =
+  /** Value of `Authorization` for requests of the gateway itself, of a server with `passthrough`. */
+  | { readonly type: 'own'; readonly authorization: string }
+  | { readonly type: 'clientCredentials'; readonly endpoint: TokenEndpointSnapshot }
+  | {
+      readonly type: 'tokenExchange';
+      readonly endpoint: TokenEndpointSnapshot;
+      readonly subjectTokenType: string;
+      /** '' = left to the server. */
+      readonly requestedTokenType: string;
+      /** Credentials of the gateway's own requests. */
+      readonly discovery: 'clientCredentials' | 'none';
+      /** Tokens of callers that are kept. */
+      readonly maxTokens: Count;
+    };
 
 /** One replica of a server. */
 export type EndpointSnapshot = StdioEndpointSnapshot | UrlEndpointSnapshot;

@@ -31,6 +31,7 @@ import type { BufferCounts } from '../shared/buffer-budget.js';
 import type { RouteCacheEvents } from '../shared/cache-events.js';
 import type { CounterMemory, SeriesNames } from '../shared/counters.js';
 import type { Count } from '../units.js';
+import type { UpstreamCredentials } from '../upstream/credentials/index.js';
 import type { UpstreamPool } from '../upstream/pool.js';
 import type { UpstreamServer } from '../upstream/server.js';
 import type { Readiness } from './readiness.js';
@@ -106,7 +107,9 @@ export class GatewayState implements StatsSources {
   }
 
   upstreams(): UpstreamStatus[] {
-    return this.#parts.upstreams.servers.filter((server) => !isTombstone(server)).map(upstreamStatus);
+    return this.#parts.upstreams.servers
+      .filter((server) => !isTombstone(server))
+      .map((server) => upstreamStatus(server, this.#parts.upstreams.credentials));
   }
 
   workers(): WorkerStatus[] {
@@ -166,7 +169,7 @@ function retryIn(at: number): Pick<EndpointStatus, 'retryInMs'> {
   return at === 0 ? {} : { retryInMs: Math.max(0, Math.round(at - performance.now())) };
 }
 
-function upstreamStatus(server: UpstreamServer): UpstreamStatus {
+function upstreamStatus(server: UpstreamServer, credentials: UpstreamCredentials): UpstreamStatus {
   return {
     name: server.name,
     healthy: server.health.isHealthy,
@@ -174,6 +177,8 @@ function upstreamStatus(server: UpstreamServer): UpstreamStatus {
     clientUse: server.clientUse,
     endpoints: server.endpoints.map((endpoint, index): EndpointStatus => {
       const { inFlight, dedicated: lanes, stats, overLimit } = server.totals(index);
+      const configured = server.config.endpoints[index];
+      const status = configured === undefined ? null : credentials.status(server.config, configured);
       return {
         transport: endpoint.transport,
         state: endpoint.state,
@@ -182,6 +187,7 @@ function upstreamStatus(server: UpstreamServer): UpstreamStatus {
         revision: REVISIONS[endpoint.revision] ?? '',
         inFlight,
         dedicated: lanes,
+        ...(status === null ? {} : { credentials: status }),
         overLimit,
         breaker: endpoint.breaker.state,
         restarts: stats.restarts,

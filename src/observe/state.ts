@@ -14,6 +14,7 @@ import type { CounterMemory, SeriesNames } from '../shared/counters.js';
 import type { Bytes, Count, Milliseconds } from '../units.js';
 import type { BreakerState } from '../upstream/balance/breaker.js';
 import type { EndpointState, Transport } from '../upstream/core/types.js';
+import type { CredentialStatus } from '../upstream/credentials/index.js';
 import type { ClientUseReport } from '../upstream/isolation/client-needs.js';
 import type { LimitState } from './limit-stats.js';
 
@@ -46,6 +47,8 @@ export interface EndpointStatus {
   readonly overLimit?: boolean;
   /** Dedicated children or upstream sessions (`isolation`), besides the shared one. */
   readonly dedicated?: Count;
+  /** Of credentials that change; absent = they are fixed, or there are none. */
+  readonly credentials?: CredentialStatus;
   /** `none` where there is no breaker. */
   readonly breaker: 'none' | BreakerState;
   /** Times the child or connection was started again. */

@@ -7,11 +7,12 @@ import type { Exchange } from '../request/exchange/index.js';
 import type { ExchangeTable } from '../request/exchange/table.js';
 import type { Count, Milliseconds } from '../units.js';
 import { type Background, inlineBackground } from './core/background.js';
-import { type CredentialSource, FIXED_SOURCE } from './core/credentials.js';
+import type { CredentialSource } from './core/credentials.js';
 import { DeferredFailures } from './core/deferred-failures.js';
 import { BaseEndpoint, type EndpointContext, type UpstreamLog } from './core/endpoint.js';
 import { ReadTurns } from './core/read-turns.js';
 import type { UpstreamEvents, UpstreamSink } from './core/types.js';
+import { UpstreamCredentials } from './credentials/index.js';
 import { Replacements } from './replacement.js';
 import type { UpstreamServer } from './server.js';
 
@@ -42,6 +43,8 @@ const SWEEP_MS: Milliseconds = 50;
  * which owns it.
  */
 export class UpstreamPool {
+  /** Credentials that are not fixed. */
+  readonly credentials: UpstreamCredentials;
   readonly #context: EndpointContext;
   readonly #replacements: Replacements;
   readonly #table: ExchangeTable;
@@ -54,6 +57,7 @@ export class UpstreamPool {
     const { config, table, decoder, sink, events, log } = parts;
     const { routes, servers } = config.current;
     this.#table = table;
+    this.credentials = new UpstreamCredentials(log);
     this.#context = {
       table,
       decoder,
@@ -61,7 +65,7 @@ export class UpstreamPool {
       log,
       config,
       deferred: new DeferredFailures(),
-      credentials: parts.credentials ?? FIXED_SOURCE,
+      credentials: this.credentials,
       turns: new ReadTurns(config),
       background: parts.background ?? inlineBackground(decoder),
       stopGraceMs: parts.stopGraceMs ?? 2_000,
@@ -93,6 +97,7 @@ export class UpstreamPool {
    */
   replace(snapshot: Snapshot): void {
     this.#context.routeTimeouts = snapshot.routes.map((route) => route.requestTimeoutMs);
+    this.credentials.retain(snapshot.servers);
     this.#replacements.replace(snapshot);
   }
 

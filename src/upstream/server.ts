@@ -59,11 +59,8 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
   requestTimeoutMs: Milliseconds;
   readonly endpoints: BaseEndpoint[];
   readonly endpointCount: number;
-  /**
-   * Whether {@link choose} depends on `exchange.capabilities`: false where no dedicated endpoint can be needed, so that a
-   * call costs nothing more.
-   */
-  needsCapabilities = false;
+  /** Whether {@link choose} depends on `exchange.client`: false where no dedicated endpoint can be needed. */
+  needsCapabilities: boolean;
 
   readonly context: EndpointContext;
   readonly #observer: ServerObserver;
@@ -93,6 +90,7 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
     this.index = index;
     this.config = config;
     this.name = config.name;
+    this.needsCapabilities = config.clientCredentials;
     this.requestTimeoutMs = config.requestTimeoutMs;
     this.endpoints = config.endpoints.map((endpoint, position) => {
       const at = { server: index, index: position };
@@ -224,7 +222,7 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
       if (dedicated === undefined || !dedicated.isNeeded) return base;
       const chosen = dedicated.acquire(exchange);
       if (chosen !== null) return chosen;
-      this.#refusal = dedicated.refusal;
+      this.#refusal = dedicated.refusalOf(exchange);
       exchange.call.detail = dedicated.refusalReason;
       tried.add(base.index);
     }

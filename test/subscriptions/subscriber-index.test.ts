@@ -3,7 +3,10 @@ import { test } from 'node:test';
 import { type Subscriber, SubscriberIndex } from '../../src/subscriptions/subscriber-index.js';
 
 function subscriber(sessionId: string, subject = 0): Subscriber & { readonly name: string } {
-  return { name: sessionId, client: { sessionId, subject: Int32Array.of(subject, 0, 0, 0), capabilities: 0 } };
+  return {
+    name: sessionId,
+    client: { sessionId, subject: Int32Array.of(subject, 0, 0, 0), capabilities: 0, token: '' },
+  };
 }
 
 const names = (found: Iterable<{ readonly name: string }>): string[] => [...found].map(({ name }) => name);

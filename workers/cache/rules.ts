@@ -101,8 +101,11 @@ export class CacheRules {
 
   /** Whether the child or session of a server serves one session or principal only, so that its answers must not be shared. */
   #isIsolated(server: number, isPublic: boolean): boolean {
-    const isolation = server < 0 ? 'shared' : this.#snapshot.servers[server]?.isolation;
-    return isolation === 'session' || (isolation === 'principal' && isPublic);
+    const config = server < 0 ? undefined : this.#snapshot.servers[server];
+    if (config === undefined) return false;
+    const { isolation, clientCredentials } = config;
+    // Two tokens of one subject may have different rights at the upstream.
+    return clientCredentials || isolation === 'session' || (isolation === 'principal' && isPublic);
   }
 }
 

@@ -3,15 +3,15 @@ import { homedir } from 'node:os';
 import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import { readablePrefix } from '../../protocol/name-forms.js';
-import { MASK, showText } from '../../secrets/show.js';
+import { showText } from '../../secrets/show.js';
 import type { ConfigPath } from '../problems.js';
-import { isReservedHeader } from '../reserved-headers.js';
 import type { ServerConfig } from '../schema/index.js';
 import { TRANSPORTS, URL_SCHEMES, URL_TRANSPORTS, type UrlTransport } from '../schema/servers.js';
 import type { EndpointSnapshot, ServerSnapshot } from '../snapshot.js';
 import { quoteKey } from '../source/index.js';
 import type { Compilation } from './compilation.js';
 import { globs } from './patterns.js';
+import { checkHeaders, compileUpstreamAuth } from './upstream-auth.js';
 
 /** The configuration of one endpoint, completed from its server. */
 interface EndpointConfig {
@@ -23,6 +23,7 @@ interface EndpointConfig {
   readonly transport?: keyof typeof TRANSPORTS | undefined;
   readonly headers?: Readonly<Record<string, string | number | boolean>> | undefined;
   readonly auth?: ServerConfig['auth'];
+  readonly passthrough: boolean;
   readonly weight: number;
 }
 
@@ -52,6 +53,8 @@ export function compileServers(compilation: Compilation): ServerSnapshot[] {
     }
     if (prefix !== null) prefixes.set(prefix, name);
     const endpoints = compileEndpoints(compilation, entry, path);
+    const isOfClients = entry.passthrough || endpoints.some(isExchanged);
+    if (isOfClients) checkClientCredentials(compilation, entry, path);
     servers.push({
       name,
       prefix,
@@ -66,14 +69,45 @@ export function compileServers(compilation: Compilation): ServerSnapshot[] {
       exclude: globs(compilation, entry.exclude, [...path, 'exclude']),
       rename: compileRename(compilation, entry, path),
       priority: entry.priority,
-      isolation: entry.isolation ?? defaultIsolation(endpoints),
-      clientCredentials: false,
+      isolation: entry.isolation ?? (isOfClients ? 'principal' : defaultIsolation(endpoints)),
+      clientCredentials: isOfClients,
+      passthrough: entry.passthrough,
       maxDedicated: entry.maxDedicated,
       dedicatedIdleMs: entry.dedicatedIdleMs,
       methods: globs(compilation, entry.methods, [...path, 'methods']),
     });
   }
   return servers;
+}
+
+function isExchanged(endpoint: EndpointSnapshot): boolean {
+  return endpoint.transport !== 'stdio' && endpoint.auth?.type === 'tokenExchange';
+}
+
+/** The types of `auth` whose clients send bearer tokens. */
+const TOKEN_PROVIDERS: ReadonlySet<string> = new Set(['bearer', 'jwt', 'oauth2']);
+
+/** Credentials of clients are kept apart by subject, so there must be subjects. */
+function checkClientCredentials(compilation: Compilation, entry: ServerConfig, path: ConfigPath): void {
+  const key = entry.passthrough ? [...path, 'passthrough'] : [...path, 'auth'];
+  // Users, keys and headers of proxies bring no token.
+  const hasTokens = [compilation.loaded.config.auth].flat().some(({ type }) => TOKEN_PROVIDERS.has(type));
+  if (!hasTokens) {
+    compilation.problem(key, 'needs tokens of clients that the gateway has verified; set the top-level "auth"');
+  }
+  if (entry.isolation === 'shared' || entry.isolation === 'auto') {
+    compilation.problem(
+      [...path, 'isolation'],
+      'must be "principal" or "session" for a server that is called with tokens of its clients',
+    );
+  }
+  if (
+    entry.passthrough &&
+    entry.url === undefined &&
+    entry.endpoints?.every(({ url }) => url === undefined) !== false
+  ) {
+    compilation.problem(key, 'needs a "url"; a child process gets no headers');
+  }
 }
 
 /** Several endpoints are replicas of a server whose clients need not stay at one of them. */
@@ -162,6 +196,7 @@ function compileEndpoints(compilation: Compilation, entry: ServerConfig, path: C
       transport: own.transport ?? entry.transport,
       headers: mergeHeaders(entry.headers, own.headers),
       auth: own.auth ?? entry.auth,
+      passthrough: entry.passthrough,
       weight: own.weight,
     };
     const endpoint = compileEndpoint(compilation, merged, [...path, 'endpoints', i]);
@@ -262,55 +297,14 @@ function http(compilation: Compilation, entry: EndpointConfig, path: ConfigPath)
     compilation.problem(urlPath, 'must not hold a user name or password; use "auth" with type "basic"');
   }
   if (url.hash !== '') compilation.problem(urlPath, 'must not have a fragment ("#...")');
+  const written = checkHeaders(compilation, entry.headers ?? {}, [...path, 'headers']);
+  const { headers, auth } = compileUpstreamAuth(compilation, entry.auth, written, path, entry.passthrough);
   return {
     transport,
     detect: entry.transport === undefined && transport === 'http',
     url: url.href,
-    headers: compileHeaders(compilation, entry, path),
+    headers,
+    ...(auth === null ? {} : { auth }),
     weight: entry.weight,
   };
-}
-
-function compileHeaders(compilation: Compilation, entry: EndpointConfig, path: ConfigPath): Record<string, string> {
-  const headers: Record<string, string> = {};
-  for (const [name, value] of Object.entries(entry.headers ?? {})) {
-    const at = [...path, 'headers', name];
-    const lower = name.toLowerCase();
-    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) compilation.problem(at, 'is not a header name (RFC 9110 5.1)');
-    else if (isReservedHeader(name)) compilation.problem(at, 'is set by the gateway itself');
-    else if (Object.hasOwn(headers, lower)) compilation.problem(at, 'is given twice');
-    if (/[^\t\x20-\x7e\x80-\xff]/.test(String(value))) {
-      compilation.problem(at, 'the value holds characters that a header cannot carry (RFC 9110 5.5)');
-    }
-    headers[lower] = String(value);
-  }
-  const { auth } = entry;
-  if (auth === undefined) {
-    addBasicSecrets(compilation, headers['authorization']);
-    return headers;
-  }
-  if (Object.hasOwn(headers, 'authorization')) {
-    compilation.problem([...path, 'auth'], 'cannot stand beside a header "Authorization"; keep one of them');
-  }
-  if (auth.type === 'bearer') {
-    if (!/^[\x21-\x7e]+$/.test(auth.token)) {
-      compilation.problem([...path, 'auth', 'token'], 'must be printable ASCII without spaces');
-    }
-    headers['authorization'] = `Bearer ${auth.token}`;
-  } else {
-    // RFC 7617 2: the first colon ends the user name; characters are sent as UTF-8 (2.1).
-    if (/[\p{Cc}:]/u.test(auth.username)) compilation.problem([...path, 'auth', 'username'], 'must not hold ":"');
-    headers['authorization'] = `Basic ${Buffer.from(`${auth.username}:${auth.password}`).toString('base64')}`;
-    addBasicSecrets(compilation, headers['authorization']);
-  }
-  return headers;
-}
-
-/** Credentials of RFC 7617 are secret in their encoded and their decoded form. */
-function addBasicSecrets(compilation: Compilation, header: string | undefined): void {
-  const encoded = /^Basic +(\S+)$/i.exec(header ?? '')?.[1];
-  if (encoded === undefined) return;
-  const decoded = Buffer.from(encoded, 'base64').toString('utf8');
-  for (const value of [encoded, decoded.slice(decoded.indexOf(':') + 1)])
-    compilation.secrets.push({ value, shown: MASK });
 }

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { alias, flag, holds, milliseconds, named, strings, whole } from './fields.js';
+import { upstreamAuth } from './upstream-auth.js';
 import { viewPath } from './views.js';
 
 const scalar = z.union([z.string(), z.number(), z.boolean()]);
@@ -42,21 +43,6 @@ const cwd = z
   );
 const url = z.string().min(1).optional().describe('Address of the MCP endpoint.');
 const headers = holds('headers', named(scalar).optional().describe('Headers sent with each request to the upstream.'));
-
-const upstreamAuth = z
-  .discriminatedUnion('type', [
-    z.strictObject({
-      type: z.literal('bearer').describe('`Authorization: Bearer`.'),
-      token: holds('secret', z.string().min(1).describe('The token; best taken from a variable.')),
-    }),
-    z.strictObject({
-      type: z.literal('basic').describe('`Authorization: Basic` (RFC 7617).'),
-      username: alias(z.string().describe('User name, without a colon.'), 'user'),
-      password: holds('secret', z.string().describe('Password; best taken from a variable.')),
-    }),
-  ])
-  .optional()
-  .describe("Credentials of the gateway towards the upstream. A client's own token is never passed on.");
 
 /** The transports that are reached by a URL, and the schemes of their URLs. The first with its scheme is the default for a URL. */
 export const URL_SCHEMES = {
@@ -121,6 +107,10 @@ export const serverSchema = z.strictObject({
   transport,
   headers: alias(headers, 'requestHeaders', 'httpHeaders'),
   auth: upstreamAuth,
+  passthrough: flag(
+    false,
+    "Whether calls are sent with the client's own bearer token, which the upstream can then use in the client's name at every service that takes it: only for an upstream that is meant by the token. `auth` serves the gateway's own requests then.",
+  ),
   endpoints: z
     .array(endpointSchema)
     .min(1)
@@ -180,7 +170,7 @@ export const serverSchema = z.strictObject({
     .enum(['auto', 'shared', 'session', 'principal'])
     .optional()
     .describe(
-      'Scope of a child or upstream session of a server before 2026-07-28: `shared` = one for all clients, and a shared child gets no client capabilities; `session` = one for each client session; `principal` = one for each subject; `auto` = shared, and a child or connection of its own for each client that declares sampling, elicitation or roots, where the server makes use of them. Default: `auto`; `shared` for Streamable HTTP and for several `endpoints`. Anonymous clients are one subject. Answers of a server with `session`, and those of dedicated children under `auto`, are never stored by `routes[].cache`.',
+      'Scope of a child or upstream session of a server before 2026-07-28: `shared` = one for all clients, and a shared child gets no client capabilities; `session` = one for each client session; `principal` = one for each subject; `auto` = shared, and a child or connection of its own for each client that declares sampling, elicitation or roots, where the server makes use of them. Default: `auto`; `shared` for Streamable HTTP and for several `endpoints`. Anonymous clients are one subject. A server that is called with tokens of its clients (`passthrough`, `auth` with `tokenExchange`) has `principal` or `session`; default `principal`. Answers of a server with `session` or with tokens of clients, and those of dedicated children under `auto`, are never stored by `routes[].cache`.',
     ),
   maxDedicated: whole(
     64,

@@ -8,6 +8,7 @@ import type { Bytes, Count, Milliseconds } from '../../units.js';
 import type { Breaker } from '../balance/breaker.js';
 import { CallQueue, recycle } from '../balance/queue.js';
 import { ControlError, type ControlReply, cancelledParams, FIRST_CALL_ID, parseId } from '../core/control.js';
+import type { CredentialError } from '../core/credentials.js';
 import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/endpoint.js';
 import { MessageReader, type MessageReceiver } from '../core/message-reader.js';
 import { MessageCost } from '../core/notification-limit.js';
@@ -240,7 +241,7 @@ export abstract class ChannelEndpoint
     return !this.#stopping && this.callOf(id) === owner && this.#unread.add(owner, message);
   }
 
-  closed(reason: string): void {
+  closed(reason: string, error: CredentialError | null = null): void {
     if (this.#channel === null) return;
     this.#attach(null);
     this.#countQueued();
@@ -254,7 +255,7 @@ export abstract class ChannelEndpoint
     const isAwaitable = !this.#stopping && this.isAwaitable(performance.now());
     if (this.#isInitialized) this.context.sink.disconnected(this);
     const unread = this.#stopping ? NO_CALLS : this.#unread.take();
-    this.#failCalls('GW_UPSTREAM_CLOSED', isAwaitable, unread);
+    this.#failCalls('GW_UPSTREAM_CLOSED', isAwaitable, unread, error);
     for (const { exchange, message } of unread) {
       exchange.call.connection = null;
       exchange.call.sent = false;
@@ -433,7 +434,7 @@ export abstract class ChannelEndpoint
    * @param keepWaiting calls that were not written wait for the next channel
    * @param spared calls that are sent again
    */
-  #failCalls(error: ErrorCode, keepWaiting = false, spared: readonly UnreadCall[] = NO_CALLS): void {
+  #failCalls(error: ErrorCode, keepWaiting = false, spared = NO_CALLS, why: CredentialError | null = null): void {
     if (!keepWaiting) {
       for (let waiting = this.#queue.shift(); waiting !== null; waiting = this.#queue.shift()) recycle(waiting);
     }
@@ -441,7 +442,8 @@ export abstract class ChannelEndpoint
       for (const exchange of this.calls()) {
         if (spared.some((call) => call.exchange === exchange)) continue;
         if (keepWaiting && exchange.call.connection === null && !exchange.call.sent) continue;
-        this.fail(exchange, exchange.call.sent ? error : 'GW_UPSTREAM_DOWN', exchange.call.sent);
+        const { sent } = exchange.call;
+        this.fail(exchange, sent ? error : (why?.code ?? 'GW_UPSTREAM_DOWN'), sent, sent ? '' : (why?.message ?? ''));
       }
     }
     this.callCount = 0;

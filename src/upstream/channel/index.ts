@@ -4,6 +4,7 @@ import type { ErrorCode } from '../../errors.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes } from '../../units.js';
 import type { BackOff, RestartBudget } from '../balance/back-off.js';
+import type { CredentialError } from '../core/credentials.js';
 import type { SkippedMessage } from './skipped-message.js';
 
 /** What a channel reports to, its endpoint; never from within a call of one of the channel's methods. */
@@ -32,8 +33,13 @@ export interface ChannelListener {
    * @returns whether it is sent again on the next channel
    */
   unread(owner: Exchange, id: number, message: Buffer): boolean;
-  /** The last report. `reason` is a clause without secrets, such as `closed the connection`. */
-  closed(reason: string): void;
+  /**
+   * The last report.
+   *
+   * @param reason a clause without secrets, such as `closed the connection`
+   * @param error why it could not be opened, where calls that wait for it are told more than that
+   */
+  closed(reason: string, error?: CredentialError | null): void;
 }
 
 /** See the file comment. */

@@ -2,9 +2,12 @@
  * The seam for credentials towards upstreams that change with time. Fixed ones (`headers`, `auth` with `bearer` or `basic`)
  * are among the configured headers of an endpoint and need none of this.
  */
+
 import type { ServerSnapshot, UrlEndpointSnapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
 import type { Exchange } from '../../request/exchange/index.js';
+import { MASK } from '../../secrets/show.js';
+import { Scheme } from '../../shared/scheme.js';
 import { ControlError } from './control.js';
 import type { ConnectionProfile } from './types.js';
 
@@ -72,8 +75,24 @@ export const FIXED_CREDENTIALS: Credentials = Object.freeze({
   advice: '',
 });
 
-/** Of endpoints whose credentials never change. */
-export const FIXED_SOURCE: CredentialSource = Object.freeze({ of: () => FIXED_CREDENTIALS });
+/** The bearer token by which the gateway knows the client of a call, '' = none. */
+export function callerToken({ client }: Exchange): string {
+  const { scheme, token } = client.caller;
+  return scheme === Scheme.bearer ? token : '';
+}
+
+/** The error and the detail of a call that cannot be sent because of `error`, the failure of a handshake or of a fetch. */
+export function callFailure(error: unknown, advice: string): { code: ErrorCode; detail: string } {
+  if (error instanceof CredentialError) return { code: error.code, detail: error.message };
+  if (error instanceof ControlError && error.kind === 'refused') return { code: 'GW_UPSTREAM_REFUSED', detail: advice };
+  return { code: 'GW_UPSTREAM_DOWN', detail: '' };
+}
+
+/** The reason of a handshake that failed, with the advice where credentials were refused. */
+export function withAdvice(reason: string, error: unknown, advice: string): string {
+  const isRefusal = error instanceof ControlError && error.kind === 'refused' && !(error instanceof CredentialError);
+  return isRefusal && advice !== '' ? `${reason}. ${advice}` : reason;
+}
 
 /** Whether a status may mean that the credentials were refused. */
 export function isCredentialStatus(status: number): boolean {
@@ -98,6 +117,19 @@ export async function credentialHeaders(
   const fetched = credentials.current(exchange);
   if (fetched === null) throw new CredentialError('GW_UPSTREAM_CREDENTIALS', 'the credentials ended at once');
   return fetched;
+}
+
+/** Shortest value of a credential that is masked in texts. */
+const MASKED_LENGTH = 8;
+
+/** What an upstream said, without the credentials that it may repeat. */
+export function withoutCredentials(text: string, headers: readonly string[] | null): string {
+  let shown = text;
+  for (let index = 1; headers !== null && index < headers.length; index += 2) {
+    const value = headers[index]?.replace(/^\S+ /, '') ?? '';
+    if (value.length >= MASKED_LENGTH) shown = shown.replaceAll(value, MASK);
+  }
+  return shown;
 }
 
 function untilAborted(fetched: Promise<void>, signal: AbortSignal): Promise<void> {

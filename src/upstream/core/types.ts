@@ -67,6 +67,8 @@ export interface ConnectionOwner {
 export interface ClientIdentity extends ConnectionOwner {
   /** Capabilities of the client, bits of Capability. */
   readonly capabilities: number;
+  /** Its bearer token, '' = none. */
+  readonly token: string;
 }
 
 /** What can be followed upstream: a resource by its URI, a task (tasks extension) by its id. */
@@ -84,6 +86,8 @@ export interface ConnectionProfile {
   readonly legacyOnly: boolean;
   /** Started by a call: calls wait until it is ready instead of failing. */
   readonly lazy: boolean;
+  /** The bearer token of the client that the endpoint is for, as it was when the endpoint was created; '' = none. */
+  readonly token: string;
 }
 
 /** Whether all messages of the server are for one client. */
@@ -98,6 +102,7 @@ export const SHARED_PROFILE: ConnectionProfile = Object.freeze({
   exclusive: false,
   legacyOnly: false,
   lazy: false,
+  token: '',
 });
 
 /**

@@ -14,7 +14,7 @@ const DRAIN_MS: Milliseconds = 1_000;
 
 /** What calls report to, their endpoint. */
 export interface CallsListener extends ConnectionListener {
-  /** There are no credentials for a call; it was not sent. */
+  /** A call was not sent because of `error`. */
   unauthorized(exchange: Exchange, error: unknown): void;
 }
 

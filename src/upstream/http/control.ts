@@ -7,6 +7,7 @@ import type { Bytes, Count, Milliseconds } from '../../units.js';
 import { joinShared } from '../core/background.js';
 import { connectionError } from '../core/connection-error.js';
 import { ControlError, type ControlReply, copyReply, FIRST_CALL_ID, isResponseTo } from '../core/control.js';
+import { withoutCredentials } from '../core/credentials.js';
 import { type EventSink, readEvents } from '../core/event-body.js';
 import { Answer } from '../core/http-answer.js';
 import { HttpClient } from '../core/http-client.js';
@@ -100,7 +101,7 @@ export class HttpControl {
       } else {
         const bytes = await collect(answer.body, this.#target);
         reply = await this.#find(bytes, id, status, sessionId);
-        text = bytes.toString('utf8', 0, MAX_REFUSAL_TEXT);
+        text = withoutCredentials(bytes.toString('utf8', 0, MAX_REFUSAL_TEXT), this.#target.credentials.current(null));
       }
       if (status === 401 || status === 403)
         throw new ControlError('refused', `the upstream answered ${status}`, status, undefined, text);

@@ -9,7 +9,7 @@ import type { Count, Milliseconds } from '../../units.js';
 import { BackOff } from '../balance/back-off.js';
 import type { Breaker } from '../balance/breaker.js';
 import { ControlError, type ControlReply, cancelledParams, controlMessage } from '../core/control.js';
-import { CredentialError, type Credentials, isCredentialStatus } from '../core/credentials.js';
+import { callFailure, isCredentialStatus, withAdvice } from '../core/credentials.js';
 import { detectionBackOff, handshakeReason, suggestsSse, tryOtherTransport } from '../core/detection.js';
 import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/endpoint.js';
 import { Answer, answerOf } from '../core/http-answer.js';
@@ -50,7 +50,6 @@ export class HttpEndpoint
   readonly transport = 'http';
   readonly #config: UrlEndpointSnapshot;
   readonly #configured: Readonly<Record<string, string>>;
-  readonly #credentials: Credentials;
   readonly #target: ConnectionTarget;
   readonly #control: HttpControl;
   readonly #events: HttpEvents;
@@ -82,8 +81,8 @@ export class HttpEndpoint
     const { url, headers } = addressOf(config);
     this.#configured = headers;
     const connections = profile.exclusive ? 1 : maxConnections;
-    this.#credentials = context.credentials.of(owner.config, config, profile);
-    this.#target = connectionTarget(url, this.#credentials, connectTimeoutMs, context);
+    const credentials = context.credentials.of(owner.config, config, profile);
+    this.#target = connectionTarget(url, credentials, connectTimeoutMs, context);
     this.#control = new HttpControl(this.#target, context.decoder, {
       maxStreams: connections,
       maxNotifications: context.config.current.limits.maxServerRequests,
@@ -110,7 +109,7 @@ export class HttpEndpoint
       { maxConnections: connections, maxQueue },
       heads,
     );
-    this.#repeats = new CallRepeats(this.#calls, this, this.#credentials);
+    this.#repeats = new CallRepeats(this.#calls, this, credentials);
     this.#era = profile.legacyOnly ? Era.legacy : null;
     this.#backOff = config.detect ? detectionBackOff(config) : new BackOff();
   }
@@ -289,8 +288,8 @@ export class HttpEndpoint
   }
 
   unauthorized(exchange: Exchange, error: unknown): void {
-    if (error instanceof CredentialError) this.fail(exchange, error.code, false, error.message);
-    else this.fail(exchange, 'GW_UPSTREAM_CREDENTIALS', false);
+    const { code, detail } = callFailure(error, this.#target.credentials.advice);
+    this.fail(exchange, code, false, detail);
   }
 
   protected withdraw(exchange: Exchange, reason: string): void {
@@ -345,12 +344,11 @@ export class HttpEndpoint
     const spans = this.#spans;
     const isScanned = scanServerMessage(decoder, body, body.length, spans) === ScanStatus.ok;
     const refusal = { status, body, spans: isScanned && spans.kind === Kind.response ? spans : null, id, sessionId };
-    if (this.#repeats.repeat(connection, exchange, refusal, false)) return;
-    if (this.#repeats.renew(connection, exchange, status)) return;
+    if (this.#repeats.retry(connection, exchange, refusal)) return;
     this.#calls.release(connection);
     const { error, response, reprobe } = interpretRefusal({ ...refusal, era: this.era });
     if (reprobe) this.#reprobe();
-    const advice = isCredentialStatus(status) ? this.#credentials.advice : '';
+    const advice = isCredentialStatus(status) ? this.#target.credentials.advice : '';
     if (response === null) this.fail(exchange, error, true, advice);
     else {
       decoder.scan(response, response.length, spans.words, UPSTREAM_DEPTH);
@@ -419,7 +417,7 @@ export class HttpEndpoint
       if (this.#stopping) return;
       this.#isHandshaking = false;
       // Calls that wait were composed for a server of the other era.
-      if (this.state === 'ready' && handshake.era !== this.era) this.#failQueue();
+      if (this.state === 'ready' && handshake.era !== this.era) this.#failQueue(null);
       this.#era = handshake.era;
       this.#backOff.reset();
       this.#calls.use(new HttpHeads(this.#configured, handshake), handshake.era);
@@ -434,17 +432,18 @@ export class HttpEndpoint
       if (!this.profile.legacyOnly) this.#era = null;
       if (this.#config.detect && !this.profile.lazy && suggestsSse(error)) {
         tryOtherTransport(this.#config, reasonOf(error));
-        this.#failQueue();
+        this.#failQueue(null);
         this.owner.wrongTransport?.(this);
         return;
       }
-      const pauseMs = this.setUnavailable('backoff', handshakeReason(this.#config, error), this.#backOff.next());
-      this.#failQueue();
+      const reason = withAdvice(handshakeReason(this.#config, error), error, this.#target.credentials.advice);
+      const pauseMs = this.setUnavailable('backoff', reason, this.#backOff.next());
+      this.#failQueue(error);
       this.#timer = setTimeout(() => this.start(), pauseMs);
     }
   }
 
-  #failQueue(): void {
-    for (const exchange of this.#calls.takeQueued()) this.fail(exchange, 'GW_UPSTREAM_DOWN', false);
+  #failQueue(error: unknown): void {
+    for (const exchange of this.#calls.takeQueued()) this.unauthorized(exchange, error);
   }
 }

@@ -47,6 +47,20 @@ export class CallRepeats {
   }
 
   /**
+   * A call was refused with an HTTP status: sends it again where that is safe, and other credentials or another session may
+   * help.
+   *
+   * @returns whether the call is sent again
+   */
+  retry(connection: HttpConnection, exchange: Exchange, refusal: Omit<RefusedResponse, 'era'>): boolean {
+    const { status } = refusal;
+    // A challenge is about credentials, whatever else the response says.
+    if (connection.challenge !== '' && this.#renew(connection, exchange, status)) return true;
+    if (this.repeat(connection, exchange, refusal, false)) return true;
+    return connection.challenge === '' && this.#renew(connection, exchange, status);
+  }
+
+  /**
    * A response may mean that the upstream does not know the session: has another one opened, and sends the call again unless it
    * may have been executed and is not safe to repeat. The response to a call that was sent a second time is what it says.
    *
@@ -77,7 +91,7 @@ export class CallRepeats {
    *
    * @returns whether it is
    */
-  renew(connection: HttpConnection, exchange: Exchange, status: number): boolean {
+  #renew(connection: HttpConnection, exchange: Exchange, status: number): boolean {
     if (!isCredentialStatus(status)) return false;
     const { upstreamId, credentials, challenge } = connection;
     const canRenew = this.#credentials.refused(credentials, { status, challenge });

@@ -11,6 +11,7 @@ import type { Exchange } from '../../request/exchange/index.js';
 import type { Count, Milliseconds } from '../../units.js';
 import { BackOff } from '../balance/back-off.js';
 import { controlMessage } from '../core/control.js';
+import { callerToken } from '../core/credentials.js';
 import type { BaseEndpoint, EndpointContext, EndpointOwner } from '../core/endpoint.js';
 import type { EndpointStats } from '../core/endpoint-stats.js';
 import { reasonSentence } from '../core/reasons.js';
@@ -155,7 +156,7 @@ export class DedicatedEndpoints implements EndpointOwner, IsolationRules, OwnLis
 
   /**
    * The endpoint for a call: a dedicated one, started if necessary, or the base where that is enough; null = see
-   * {@link refusal}.
+   * {@link refusalOf}.
    */
   acquire(exchange: Exchange): BaseEndpoint | null {
     if (this.isolation === 'shared' && exchange.client.capabilities <= 0) return this.#base;
@@ -189,12 +190,13 @@ export class DedicatedEndpoints implements EndpointOwner, IsolationRules, OwnLis
     };
   }
 
-  /** Why {@link acquire} returned null. */
-  get refusal(): ErrorCode {
+  /** Why {@link acquire} has just returned null. */
+  refusalOf(exchange: Exchange): ErrorCode {
+    if (this.config.clientCredentials && callerToken(exchange) === '') return 'GW_CLIENT_TOKEN_REQUIRED';
     return this.#isPaused ? 'GW_UPSTREAM_DOWN' : 'GW_UPSTREAM_BUSY';
   }
 
-  /** Why the last one could not be started, as a sentence for the client; '' = {@link refusal} has another cause. */
+  /** Why the last one could not be started, as a sentence for the client; '' = {@link refusalOf} has another cause. */
   get refusalReason(): string {
     return this.#isPaused ? reasonSentence(this.#pauseReason) : '';
   }
@@ -267,7 +269,7 @@ export class DedicatedEndpoints implements EndpointOwner, IsolationRules, OwnLis
     const dedicated = this.#dedicated.get(endpoint);
     if (dedicated !== undefined) this.#host.dedicatedChanged(endpoint);
     if (dedicated === undefined || endpoint.state === 'ready' || endpoint.state === 'connecting') return;
-    if (endpoint.handshake === null) {
+    if (endpoint.handshake === null && !this.#isOfOneClient) {
       this.#pausedUntil = performance.now() + this.#backOff.next();
       this.#pauseReason = endpoint.reason;
     }
@@ -277,6 +279,11 @@ export class DedicatedEndpoints implements EndpointOwner, IsolationRules, OwnLis
     this.#retire(dedicated);
     // Calls in flight fail right after this; then it can be stopped.
     setImmediate(() => this.#retire(dedicated));
+  }
+
+  /** The failure of a dedicated endpoint concerns no other client: where the base is ready, it is about the credentials. */
+  get #isOfOneClient(): boolean {
+    return this.config.clientCredentials && this.#base.state === 'ready';
   }
 
   initialized(endpoint: BaseEndpoint): void {
@@ -325,6 +332,7 @@ export class DedicatedEndpoints implements EndpointOwner, IsolationRules, OwnLis
   }
 
   #add(client: ClientIdentity, now: Milliseconds): Dedicated | null {
+    if (this.config.clientCredentials && client.token === '') return null;
     if (this.#stopped || now < this.#pausedUntil || !this.#makeRoom()) return null;
     const group = this.#groups.findOrCreate(client);
     const profile: ConnectionProfile = {
@@ -333,6 +341,7 @@ export class DedicatedEndpoints implements EndpointOwner, IsolationRules, OwnLis
       exclusive: group.exclusive,
       legacyOnly: this.#base.era === Era.legacy,
       lazy: true,
+      token: client.token,
     };
     const endpoint = this.#host.create(this.#base, this, profile);
     const lists = new OwnLists(endpoint, this.config, this.#host.context, this);

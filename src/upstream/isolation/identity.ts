@@ -1,5 +1,6 @@
 import { Era } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
+import { callerToken } from '../core/credentials.js';
 import type { ClientIdentity } from '../core/types.js';
 
 /** The client of a call that has its verdict. */
@@ -11,5 +12,6 @@ export function clientIdentity(exchange: Exchange): ClientIdentity {
     sessionId: session?.id ?? '',
     subject: verdict.subject.slice(),
     capabilities: mask,
+    token: callerToken(exchange),
   };
 }

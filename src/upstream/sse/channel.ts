@@ -10,7 +10,7 @@ import { MAX_SKIPPED_BYTES, SkippedMessage } from '../channel/skipped-message.js
 import { textOfBody } from '../core/body-text.js';
 import { connectionError } from '../core/connection-error.js';
 import { ControlError } from '../core/control.js';
-import type { Credentials } from '../core/credentials.js';
+import { CredentialError, type Credentials, withoutCredentials } from '../core/credentials.js';
 import { type EventLimits, type EventSink, readEvents } from '../core/event-body.js';
 import { Answer } from '../core/http-answer.js';
 import { HttpClient } from '../core/http-client.js';
@@ -53,6 +53,8 @@ export class SseChannel implements Channel, PostListener, EventSink, SsePartList
   readonly #timer: NodeJS.Timeout;
   #posts: SsePosts | null = null;
   #reason = '';
+  /** There were no credentials to open the stream with. */
+  #error: CredentialError | null = null;
   /** The event that streams by without being held. */
   #skipped: SkippedMessage | null = null;
   readonly #ended: Promise<void>;
@@ -99,14 +101,16 @@ export class SseChannel implements Channel, PostListener, EventSink, SsePartList
       } else {
         this.isRefused = true;
         const what = answer.kind === Answer.refusal ? `answered ${answer.status}` : 'answered with no event stream';
-        this.#end(withExcerpt(what, await textOfBody(answer.body, this.#stop)));
+        const said = await textOfBody(answer.body, this.#stop);
+        this.#end(withExcerpt(what, withoutCredentials(said, this.#target.credentials.current(null))));
       }
     } catch (error) {
+      if (error instanceof CredentialError) this.#error = error;
       this.#end(error instanceof ControlError ? clauseOf(error) : reasonOf(error));
     }
     this.#end('closed the stream');
     clearTimeout(this.#timer);
-    this.#listener.closed(this.#reason);
+    this.#listener.closed(this.#reason, this.#error);
     this.#posts?.destroy();
     this.#client.destroy();
   }

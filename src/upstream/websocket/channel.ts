@@ -16,6 +16,7 @@ import {
   credentialHeaders,
   isCredentialStatus,
   NO_HEADERS,
+  withoutCredentials,
 } from '../core/credentials.js';
 import type { EndpointContext } from '../core/endpoint.js';
 import { addressOf, USER_AGENT } from '../core/http-heads.js';
@@ -90,6 +91,8 @@ export class WebSocketChannel implements Channel, PushedSource<Frame>, LongMessa
   #begun: SkippedMessage | null = null;
   #settle = (): void => {};
   #reason = '';
+  /** There were no credentials to connect with. */
+  #error: CredentialError | null = null;
   /** The credentials of the last handshake. */
   #credentials = NO_HEADERS;
   /** Refused credentials were replaced once. */
@@ -151,7 +154,7 @@ export class WebSocketChannel implements Channel, PushedSource<Frame>, LongMessa
       this.#writer.close();
       this.#setReason(code === 1_006 ? 'closed the connection' : `closed the connection (${code})`);
       this.#settle();
-      this.#input.end(() => this.#listener.closed(this.#reason));
+      this.#input.end(() => this.#listener.closed(this.#reason, this.#error));
     });
     return socket;
   }
@@ -165,7 +168,8 @@ export class WebSocketChannel implements Channel, PushedSource<Frame>, LongMessa
       }
       request.end();
     } catch (error) {
-      this.#setReason(error instanceof CredentialError ? error.message : 'cannot be sent credentials');
+      if (error instanceof CredentialError) this.#error = error;
+      this.#setReason((error as Error).message);
       request.destroy(error as Error);
     }
   }
@@ -192,7 +196,8 @@ export class WebSocketChannel implements Channel, PushedSource<Frame>, LongMessa
       return;
     }
     if (!isRedirect(status) || this.#reason !== '') {
-      this.#setReason(withExcerpt(`answered ${status}`, await textOfBody(response, response)));
+      const said = await textOfBody(response, response);
+      this.#setReason(withExcerpt(`answered ${status}`, withoutCredentials(said, this.#credentials)));
       return;
     }
     try {

@@ -196,7 +196,7 @@ test('modern stdio: followed through one listen on the pipe', async (t) => {
 const STATEFUL = fileURLToPath(new URL('../fixtures/stateful.js', import.meta.url));
 
 function clientOf(sessionId: string, capabilities = 0): ClientIdentity {
-  return { sessionId, subject: new Int32Array(4), capabilities };
+  return { sessionId, subject: new Int32Array(4), capabilities, token: '' };
 }
 
 test('isolated: a client follows on its dedicated child, and updates carry its owner', async (t) => {
