@@ -1,10 +1,12 @@
 import { check } from './check.js';
 import type { Command } from './command.js';
 import { init } from './init.js';
+import { login } from './login.js';
+import { logout } from './logout.js';
 import { proxy } from './proxy.js';
 import { start } from './start.js';
 import { tools } from './tools.js';
 import { validate } from './validate.js';
 
 /** The commands in the order of the help. */
-export const COMMANDS: readonly Command[] = [start, proxy, init, validate, check, tools];
+export const COMMANDS: readonly Command[] = [start, proxy, init, validate, check, tools, login, logout];

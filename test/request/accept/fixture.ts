@@ -46,6 +46,7 @@ export function handlerFixture(table: ExchangeTable, methods: Partial<FrontHandl
     ended: ignore,
     tooManyFrames: ignore,
     plain: () => null,
+    login: () => null,
     ...methods,
   };
 }

@@ -10,9 +10,9 @@ import { ALLOW_HEAD, EMPTY, NO_HEAD } from '../http/answers.js';
 import type { CallOwner, HttpCall, Refusal } from '../http/call.js';
 import { AcceptContext } from '../http/context.js';
 import { preflightHead } from '../http/cors.js';
-import type { FrontHandler } from '../http/handler.js';
+import type { FrontHandler, LoginAnswer } from '../http/handler.js';
 import { PAGE_HEAD, startPage } from '../http/page.js';
-import { PROBE_PATHS, ROOT_PATH, WEBSOCKET_PATH } from '../http/paths.js';
+import { CALLBACK_PATH, LOGIN_PATH, PROBE_PATHS, ROOT_PATH, WEBSOCKET_PATH } from '../http/paths.js';
 import { Router } from './index.js';
 
 const SWEEP_MS: Milliseconds = 1000;
@@ -114,7 +114,7 @@ export abstract class HttpFrontEnd<Call extends HttpCall> implements CallOwner {
       this.refuse(call, code);
       return;
     }
-    if (method !== 'POST' && this.#answersItself(call, method, path)) return;
+    if (method !== 'POST' && this.#answersItself(call, method, path, query)) return;
     const refusal = this.router.route(call, method, path, query);
     if (refusal !== null) this.#refuseAfterBody(call, refusal);
     else if (method === 'POST') this.readBody(call);
@@ -170,8 +170,8 @@ export abstract class HttpFrontEnd<Call extends HttpCall> implements CallOwner {
     this.readBody(call);
   }
 
-  /** Answers HEAD, OPTIONS, probes and browsers, which no transport serves. @returns false for other requests */
-  #answersItself(call: Call, method: string, path: string): boolean {
+  /** Answers HEAD, OPTIONS, probes, browsers and logins, which no transport serves. @returns false for other requests */
+  #answersItself(call: Call, method: string, path: string, query: string): boolean {
     const { handler, rules } = this.context;
     if (path === ROOT_PATH && (method === 'HEAD' || (method === 'GET' && !call.head.opensStream(rules)))) {
       const page = startPage(rules, call.head.host);
@@ -185,11 +185,34 @@ export abstract class HttpFrontEnd<Call extends HttpCall> implements CallOwner {
       call.send(answer?.status ?? 404, head, body, 0, body.byteLength);
       return true;
     }
+    if (method === 'GET' && (path === LOGIN_PATH || path === CALLBACK_PATH)) {
+      const answer = handler.login(path, query);
+      if (answer !== null) void sendPage(call, answer);
+      return answer !== null;
+    }
     if (method !== 'OPTIONS') return false;
     const { origin, preflightHeaders } = call.head;
     call.send(204, origin === '' ? ALLOW_HEAD : preflightHead(origin, preflightHeaders), EMPTY, 0, 0);
     return true;
   }
+}
+
+/** Sends a page to a browser once it is there. It is not to be framed, kept, or named to other sites: its address is a secret. */
+async function sendPage(call: HttpCall, answer: Promise<LoginAnswer>): Promise<void> {
+  let isGone = false;
+  call.listener = {
+    drained: () => {},
+    disconnected: () => {
+      isGone = true;
+    },
+  };
+  const { body, contentType, location, status } = await answer;
+  if (isGone) return;
+  call.listener = null;
+  const bytes = Buffer.from(body);
+  const type = PAGE_HEAD.with(1, contentType);
+  const safe = ['referrer-policy', 'no-referrer', 'content-security-policy', "default-src 'none'; frame-ancestors 'none'"];
+  call.send(status, [...type, ...safe, ...(location === '' ? [] : ['location', location])], bytes, 0, bytes.byteLength);
 }
 
 /** The verb of a method; methods besides GET, HEAD and DELETE that are served are POST. */
