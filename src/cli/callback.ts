@@ -24,7 +24,11 @@ export class Callback {
       this.#isHandling = true;
       const answer = (status: number, text: string): void => {
         this.#isHandling = false;
-        const headers = { 'content-type': 'text/plain; charset=utf-8', connection: 'close', 'referrer-policy': 'no-referrer' };
+        const headers = {
+          'content-type': 'text/plain; charset=utf-8',
+          connection: 'close',
+          'referrer-policy': 'no-referrer',
+        };
         response.writeHead(status, headers).end(`${text}\n`);
       };
       this.#handler(url.searchParams).then(

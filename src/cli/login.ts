@@ -12,7 +12,11 @@ import { maskWith, printError, printLine, printNote, printWarning } from './prin
 
 const OPTIONS = {
   config: { type: 'string', short: 'c', value: 'FILE', help: 'the file; default: that of the working folder' },
-  scope: { type: 'string', value: "'A B'", help: 'scopes to ask for; default: those of the file, else what the server names' },
+  scope: {
+    type: 'string',
+    value: "'A B'",
+    help: 'scopes to ask for; default: those of the file, else what the server names',
+  },
   'no-browser': { type: 'boolean', help: 'the link is only printed' },
 } as const satisfies Options;
 
@@ -30,7 +34,11 @@ export interface LoginTarget {
  *
  * @throws UsageError when it is unknown, or wants no login
  */
-export async function loginTarget(config: string | undefined, names: readonly string[], command: string): Promise<LoginTarget> {
+export async function loginTarget(
+  config: string | undefined,
+  names: readonly string[],
+  command: string,
+): Promise<LoginTarget> {
   const [name, ...others] = names;
   if (name === undefined || others.length > 0) throw new UsageError(`name one server: switchyard ${command} SERVER`);
   const loaded = await loadConfigFile(requiredFile(config, command));

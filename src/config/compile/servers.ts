@@ -82,7 +82,9 @@ export function compileServers(compilation: Compilation): ServerSnapshot[] {
 
 function isExchanged(endpoint: EndpointSnapshot): boolean {
   if (endpoint.transport === 'stdio' || endpoint.auth === undefined) return false;
-  return endpoint.auth.type === 'tokenExchange' || (endpoint.auth.type === 'oauth' && endpoint.auth.per === 'principal');
+  return (
+    endpoint.auth.type === 'tokenExchange' || (endpoint.auth.type === 'oauth' && endpoint.auth.per === 'principal')
+  );
 }
 
 /** Credentials of clients are kept apart by subject, so there must be subjects. */

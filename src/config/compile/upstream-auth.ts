@@ -183,7 +183,10 @@ function userLogin(compilation: Compilation, auth: UserLogin, at: ConfigPath, ur
     }
   }
   if (url.protocol !== 'https:' && !isLoopbackHost(url.hostname)) {
-    compilation.problem(at, 'needs a url with https:// (or of a loopback host): tokens of a user are not sent in the clear');
+    compilation.problem(
+      at,
+      'needs a url with https:// (or of a loopback host): tokens of a user are not sent in the clear',
+    );
   }
   if (auth.clientSecret !== undefined && auth.clientId === undefined) {
     compilation.problem([...at, 'clientSecret'], 'needs a "clientId"');

@@ -110,7 +110,9 @@ const oauth = z.strictObject({
     .min(1)
     .max(2_048)
     .optional()
-    .describe('Client id of the gateway at the authorization server. Default: the gateway registers itself (RFC 7591).'),
+    .describe(
+      'Client id of the gateway at the authorization server. Default: the gateway registers itself (RFC 7591).',
+    ),
   clientSecret: holds('secret', z.string().min(1).optional().describe('Its secret; best taken from a variable.')),
   clientMetadataUrl: z
     .url()

@@ -5,7 +5,7 @@
 
 import { Flag, Method } from '../../../native/layout.js';
 import type { ErrorCode } from '../../errors.js';
-import { ASKABLE, declaredCapabilities } from '../../protocol/client-capabilities.js';
+import { ASKABLE, Capability, declaredCapabilities } from '../../protocol/client-capabilities.js';
 import { encodeHeaderValue } from '../../protocol/header-value.js';
 import { decodeString } from '../../protocol/json-cursor.js';
 import { LEVELS, NO_LEVEL } from '../../protocol/levels.js';
@@ -31,6 +31,8 @@ export interface SendServer {
   readonly requestTimeoutMs: number;
   /** Whether `choose` looks at `exchange.client.capabilities`. */
   readonly needsCapabilities: boolean;
+  /** Whether a user may have to log in there, which clients that can are told by URL elicitation. */
+  readonly wantsLogin: boolean;
   /** A ready endpoint that `exchange.call.tried` does not name, or null. */
   choose(exchange: Exchange): CallTarget | null;
   /** An endpoint that is being restarted, at which the call may wait; null = it has to fail. */
@@ -138,7 +140,16 @@ export class SendStage {
     else if (verdict.entry < 0 && exchange.message.spans.method === Method.toolsCall) {
       keep(exchange, bytes, length);
     }
+    if (server.wantsLogin) this.#keepForLogin(exchange, bytes, length);
     this.#attempt(exchange, bytes, length, 'GW_UPSTREAM_DOWN', false);
+  }
+
+  /** The call after a login is compared with this one (`requestState`). */
+  #keepForLogin(exchange: Exchange, bytes: Uint8Array, length: number): void {
+    this.readCapabilities(exchange, bytes);
+    const { client, message } = exchange;
+    const isAsked = client.era === Era.modern && (client.capabilities & Capability.elicitationUrl) !== 0;
+    if (isAsked && message.bodyLength === 0) keep(exchange, bytes, length);
   }
 
   /** An endpoint reports that a call failed: the next one is tried if no byte left or the call is safe to repeat. */

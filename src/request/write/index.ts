@@ -15,6 +15,7 @@ import { type Exchange, MessageFlag, Phase, Verb } from '../exchange/index.js';
 import { errorBody, withRetryAfter } from './error-body.js';
 import { challenge, JSON_HEAD, NO_HEAD } from './heads.js';
 import { LargeAnswers } from './large.js';
+import { loginLink } from './login-link.js';
 import { EventStreams, keeps, needsStream, type StreamLog } from './streams.js';
 import { composeResult, translateResponse } from './translate.js';
 import { keepUnknown, type OfferedNames } from './unknown.js';
@@ -30,6 +31,8 @@ export interface ClientQuestions {
   inputRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): boolean;
   /** An upstream answered -32042; false = a modern client cannot be told in its way, an older one gets the error. */
   urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): boolean;
+  /** A user has to log in at a page of the gateway; false = a modern client cannot be told in its way. */
+  loginRequired(exchange: Exchange, url: string): boolean;
   /** The call has ended without an answer of its upstream, which waits for answers of the client. */
   callEnded(exchange: Exchange): void;
   /** The call was answered by its upstream, which waits for answers of the client. */
@@ -358,6 +361,11 @@ export class WriteStage {
 
   /** A failure after the decision: in-band, on the stream if one is open. */
   fail(exchange: Exchange, code: ErrorCode): void {
+    const link = code === 'GW_UPSTREAM_LOGIN' && exchange.client.era === Era.modern ? loginLink(exchange) : '';
+    if (link !== '') {
+      this.leadNoLonger(exchange);
+      if (this.#questions?.loginRequired(exchange, link) === true) return;
+    }
     if (exchange.verdict.kind === Verdict.lead) this.#parts.cache.release(exchange);
     const wait = ERRORS[code].retryable ? exchange.call.retryAfterMs : 0;
     this.#error(exchange, code, code === 'GW_BUFFERS_FULL' ? RETRY_HEAD : withRetryAfter(JSON_HEAD, wait), wait);

@@ -28,8 +28,10 @@ import { type Outcome, ParkedCall } from './call.js';
 import { Counts } from './counts.js';
 import {
   answerTo,
+  type InputRequest,
   idToken,
   inputRequired,
+  loginRequest,
   noAnswerTo,
   parsedParams,
   readInputRequest,
@@ -176,7 +178,16 @@ export class ParkedCalls {
 
   /** Converts an error -32042 of a legacy upstream to `input_required`. @returns false when that is impossible */
   urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): boolean {
-    const inputRequests = urlInputRequests(bytes, length, spans);
+    return this.#askForUrls(exchange, urlInputRequests(bytes, length, spans));
+  }
+
+  /** Asks a client that can to show a page of the gateway, and to call again. @returns false when that is impossible */
+  loginRequired(exchange: Exchange, url: string): boolean {
+    if (capabilitiesOf(exchange) < 0 || (exchange.client.capabilities & Capability.elicitationUrl) === 0) return false;
+    return this.#askForUrls(exchange, [loginRequest(url)]);
+  }
+
+  #askForUrls(exchange: Exchange, inputRequests: readonly InputRequest[]): boolean {
     const capabilities = capabilitiesOf(exchange);
     if (inputRequests.length === 0 || capabilities < 0 || !supportsInputRequired(exchange)) return false;
     if ((capabilities & Capability.elicitationUrl) === 0) {

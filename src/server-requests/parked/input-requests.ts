@@ -16,6 +16,7 @@ import {
   stringValue,
   valueType,
 } from '../../protocol/json-cursor.js';
+import { LOGIN_MESSAGE } from '../../request/write/login-link.js';
 
 /** The key in `_meta` of a request by which a legacy server chooses the key of its entry in `inputRequests`. */
 const INPUT_KEY = 'switchyard/inputKey';
@@ -132,6 +133,13 @@ export function urlInputRequests(bytes: Uint8Array, length: number, spans: Spans
     });
   }
   return inputRequests;
+}
+
+/** The elicitation of a login at a page of the gateway. */
+export function loginRequest(url: string): InputRequest {
+  const params = { mode: 'url', message: LOGIN_MESSAGE, url };
+  const entry = Buffer.from(JSON.stringify({ method: 'elicitation/create', params }));
+  return { key: 'login', id: '', method: Method.elicit, needed: Capability.elicitationUrl, entry };
 }
 
 /**

@@ -47,7 +47,9 @@ export function boundedFetch(serverUrl: string): (url: string | URL, init?: Requ
       if (error instanceof UnreachableError) throw error;
       if (signal.aborted) throw new UnreachableError(`${url.origin} did not answer within ${TIMEOUT_MS / 1_000} s`);
       const { code } = error as { code?: unknown };
-      throw new UnreachableError(`${url.origin} cannot be reached (${typeof code === 'string' ? code : 'no connection'})`);
+      throw new UnreachableError(
+        `${url.origin} cannot be reached (${typeof code === 'string' ? code : 'no connection'})`,
+      );
     }
   };
 }

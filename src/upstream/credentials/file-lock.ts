@@ -1,6 +1,6 @@
 /** Locks between processes, for work that must be done by one of them at a time. */
 import { randomBytes } from 'node:crypto';
-import { readFile, rename, stat, unlink, writeFile, link } from 'node:fs/promises';
+import { link, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import type { Milliseconds } from '../../units.js';
 
@@ -31,8 +31,7 @@ export async function withFileLock<T>(path: string, timeoutMs: Milliseconds, wor
   try {
     return await work();
   } finally {
-    // Another process may have taken it over meanwhile.
-    if ((await textOf(path)) === mark) await unlink(path).catch(() => {});
+    await release(path, mark);
   }
 }
 
@@ -43,6 +42,16 @@ async function take(path: string, mark: string): Promise<boolean> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
     throw error;
+  }
+}
+
+/** Another process may have taken the lock over meanwhile, or hold it for a moment while it looks whose it is. */
+async function release(path: string, mark: string): Promise<void> {
+  for (let tries = 0; tries < 5; tries += 1) {
+    const text = await textOf(path);
+    if (text === mark) await unlink(path).catch(() => {});
+    if (text !== null) return;
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
   }
 }
 
@@ -66,9 +75,9 @@ async function breakStale(path: string): Promise<boolean> {
 
 async function isStale(path: string, text: string): Promise<boolean> {
   const [pid, host] = text.trim().split(' ');
-  if (host === hostname() && !isAlive(Number(pid))) return true;
-  const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: 0 }));
-  return Date.now() - mtimeMs > STALE_MS;
+  if (host === hostname() && !isAlive(Number(pid))) return (await textOf(path)) === text;
+  const status = await stat(path).catch(() => null);
+  return status !== null && Date.now() - status.mtimeMs > STALE_MS && (await textOf(path)) === text;
 }
 
 function isAlive(pid: number): boolean {

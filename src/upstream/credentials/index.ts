@@ -16,8 +16,8 @@ import { type CredentialSource, type Credentials, FIXED_CREDENTIALS } from '../c
 import type { UpstreamLog } from '../core/endpoint.js';
 import { type ConnectionProfile, SHARED_PROFILE } from '../core/types.js';
 import { CallerTokens } from './caller-tokens.js';
-import { Logins, openLoginStore } from './logins.js';
 import { ExchangedTokens, GatewayToken, OwnHeaders, PassedTokens } from './kinds.js';
+import { Logins, openLoginStore } from './logins.js';
 import { RenewedToken } from './renewed-token.js';
 import { requestToken } from './token-endpoint.js';
 import { TokenLog } from './token-log.js';

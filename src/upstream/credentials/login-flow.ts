@@ -1,7 +1,11 @@
 /** One login of a user at an upstream: OAuth 2.1 authorization code with PKCE, through the client authentication of the SDK. */
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import type { OAuthClientProvider, OAuthDiscoveryState } from '@modelcontextprotocol/sdk/client/auth.js';
-import type { OAuthClientInformationMixed, OAuthClientMetadata, OAuthTokens } from '@modelcontextprotocol/sdk/shared/auth.js';
+import type {
+  OAuthClientInformationMixed,
+  OAuthClientMetadata,
+  OAuthTokens,
+} from '@modelcontextprotocol/sdk/shared/auth.js';
 import type { UpstreamAuthSnapshot } from '../../config/snapshot.js';
 import { excerpt } from '../core/reasons.js';
 import { boundedFetch } from './bounded-fetch.js';
@@ -87,7 +91,9 @@ export class LoginFlow {
     ];
     // RFC 9207 section 2.4: checked before anything else of the answer is used.
     if (issuer === null ? needsIssuer === true : issuer !== metadata?.issuer) {
-      throw new LoginError('The answer comes from another authorization server than the one that was asked (RFC 9207).');
+      throw new LoginError(
+        'The answer comes from another authorization server than the one that was asked (RFC 9207).',
+      );
     }
     const error = query.get('error');
     if (error !== null) throw new LoginError(`The authorization server refused the login (${plain(error)}).`);
@@ -155,7 +161,12 @@ class FlowProvider implements OAuthClientProvider {
   #verifier = '';
   #tokens: OAuthTokens | null = null;
 
-  constructor(auth: OAuthSnapshot, redirectUrl: string, client: OAuthClientInformationMixed | undefined, scope: string) {
+  constructor(
+    auth: OAuthSnapshot,
+    redirectUrl: string,
+    client: OAuthClientInformationMixed | undefined,
+    scope: string,
+  ) {
     this.#auth = auth;
     this.redirectUrl = redirectUrl;
     this.scope = scope || auth.scope;

@@ -42,7 +42,9 @@ export class LoginToken implements TokenSource {
     } catch (error) {
       if (error instanceof TokenError) throw error;
       if (error instanceof LoginStoreError) throw this.#needsLogin(error.message);
-      throw new TokenError(`The login could not be renewed: ${error instanceof Error ? error.message : String(error)}.`);
+      throw new TokenError(
+        `The login could not be renewed: ${error instanceof Error ? error.message : String(error)}.`,
+      );
     }
   }
 

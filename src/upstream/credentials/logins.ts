@@ -9,7 +9,7 @@ import type { UpstreamLog } from '../core/endpoint.js';
 import type { ConnectionProfile } from '../core/types.js';
 import { LoginCredential, type LoginOwner } from './login-credential.js';
 import { LoginError, LoginFlow, type OAuthSnapshot } from './login-flow.js';
-import { loginKey, LoginStore, LoginStoreError } from './login-store.js';
+import { LoginStore, LoginStoreError, loginKey } from './login-store.js';
 
 /** Time that a user has to log in. */
 const FLOW_MS: Milliseconds = 600_000;
@@ -63,7 +63,11 @@ export class Logins implements LoginOwner {
     let credential = this.#credentials.get(name);
     // A reload may ask for other scopes or another client.
     if (credential === undefined || JSON.stringify(credential.auth) !== JSON.stringify(auth)) {
-      credential = new LoginCredential(auth, key, principal !== '', { store: this.#store, owner: this, log: this.#log });
+      credential = new LoginCredential(auth, key, principal !== '', {
+        store: this.#store,
+        owner: this,
+        log: this.#log,
+      });
       this.#credentials.set(name, credential);
     }
     return credential;

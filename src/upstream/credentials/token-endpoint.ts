@@ -26,12 +26,7 @@ export class TokenError extends Error {
   /** The error that a call gets. */
   readonly code: ErrorCode;
 
-  constructor(
-    message: string,
-    isRefusal = false,
-    description = '',
-    code: ErrorCode = 'GW_UPSTREAM_CREDENTIALS',
-  ) {
+  constructor(message: string, isRefusal = false, description = '', code: ErrorCode = 'GW_UPSTREAM_CREDENTIALS') {
     super(message);
     this.name = 'TokenError';
     this.isRefusal = isRefusal;

@@ -211,7 +211,12 @@ async function sendPage(call: HttpCall, answer: Promise<LoginAnswer>): Promise<v
   call.listener = null;
   const bytes = Buffer.from(body);
   const type = PAGE_HEAD.with(1, contentType);
-  const safe = ['referrer-policy', 'no-referrer', 'content-security-policy', "default-src 'none'; frame-ancestors 'none'"];
+  const safe = [
+    'referrer-policy',
+    'no-referrer',
+    'content-security-policy',
+    "default-src 'none'; frame-ancestors 'none'",
+  ];
   call.send(status, [...type, ...safe, ...(location === '' ? [] : ['location', location])], bytes, 0, bytes.byteLength);
 }
 
