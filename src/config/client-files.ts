@@ -54,6 +54,9 @@ const OAUTH_KEYS = new Set([
   'per',
 ]);
 
+/** Keys of the address of a server. */
+const URL_KEYS = new Set(['url', 'serverUrl', 'httpUrl', 'uri']);
+
 /** Name of the only server of a file that lists URLs without names. */
 const UNNAMED = 'server';
 
@@ -235,10 +238,12 @@ class Server {
         return;
       // Claude Code, Gemini CLI, OpenCode.
       case 'oauth': {
+        if (!this.#entries.some(({ key: other }) => URL_KEYS.has(other))) return;
         const members = value.kind === 'object' ? value.entries : [];
         const isOff = value.kind !== 'object' || members.some((part) => part.key === 'enabled' && isFalse(part.value));
+        if (!isOff && this.#entries.some((other) => other.key === 'auth')) return;
         this.#remove(entry);
-        if (isOff || this.#entries.some((other) => other.key === 'auth')) return;
+        if (isOff) return;
         const kept = members.filter((part) => OAUTH_KEYS.has(part.key));
         this.#entries.push({ key: 'auth', at, value: object(at, [member('type', scalar('oauth', at)), ...kept]) });
         return;

@@ -160,11 +160,14 @@ test('invalid_grant asks the user again, in the error of the call too', async (t
   assert.equal(capable.message.result.resultType, 'input_required', capable.text);
   assert.equal(capable.message.result.inputRequests.login.params.url, link);
   const client = await connectV1(t, gateway.url, { capabilities });
-  await assert.rejects(client.callTool({ name: 'tracker__whoami' }), (error: { code: number; data: { elicitations: { url: string }[] } }) => {
-    assert.equal(error.code, -32042);
-    assert.equal(error.data.elicitations[0]?.url, link);
-    return true;
-  });
+  await assert.rejects(
+    client.callTool({ name: 'tracker__whoami' }),
+    (error: { code: number; data: { elicitations: { url: string }[] } }) => {
+      assert.equal(error.code, -32042);
+      assert.equal(error.data.elicitations[0]?.url, link);
+      return true;
+    },
+  );
   authority.fault = 'none';
   authority.user = 'bob';
   const clients = authority.clients.size;

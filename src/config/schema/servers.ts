@@ -220,6 +220,7 @@ export const IGNORED_SERVER_KEYS = [
 export const UNSUPPORTED_SERVER_KEYS: Readonly<Record<string, string>> = {
   oauth_resource: 'the resource is the one that the upstream names',
   scopes: 'write auth: { type: oauth, scopes: ... }',
+  oauth: 'a login is for a server with a url and without auth',
   headersHelper: 'commands that make headers are not supported; set auth or headers',
   authProviderType: 'provider authentication is not supported; set auth or headers',
   sandbox: 'the child is not sandboxed by the gateway',
