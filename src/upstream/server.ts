@@ -61,7 +61,6 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
   readonly endpointCount: number;
   /** Whether {@link choose} depends on `exchange.client`: false where no dedicated endpoint can be needed. */
   needsCapabilities: boolean;
-  /** Whether an endpoint has `auth` of type `oauth`. */
   readonly wantsLogin: boolean;
 
   readonly context: EndpointContext;

@@ -28,6 +28,7 @@ import { type Outcome, ParkedCall } from './call.js';
 import { Counts } from './counts.js';
 import {
   answerTo,
+  capabilitiesOf,
   type InputRequest,
   idToken,
   inputRequired,
@@ -36,6 +37,7 @@ import {
   parsedParams,
   readInputRequest,
   refusal,
+  supportsInputRequired,
   urlInputRequests,
 } from './input-requests.js';
 import { callDigest, RequestStates, StateKind } from './states.js';
@@ -424,18 +426,6 @@ function answersIn(call: ParkedCall, retry: Exchange, message: Uint8Array): Buff
     answers.push(answer);
   }
   return answers;
-}
-
-/** The capabilities that the client declared with a call; -1 = unknown, the call cannot be parked. */
-function capabilitiesOf({ message: { bodyLength }, client: { capabilities } }: Exchange): number {
-  // Without the body, a retry could not be compared with the call.
-  return bodyLength === 0 && capabilities > 0 ? -1 : capabilities;
-}
-
-/** Whether the method is one whose result can be `input_required`. */
-function supportsInputRequired({ message: { spans } }: Exchange): boolean {
-  const method = spans.method;
-  return method === Method.toolsCall || method === Method.promptsGet || method === Method.resourcesRead;
 }
 
 function declaredIn(exchange: Exchange, message: Uint8Array): number {
