@@ -415,6 +415,12 @@ export const ERRORS = {
     sentence:
       'The upstream is called with a token of the caller, and this request has none; send a bearer token (mcpServers.NAME.auth).',
   }),
+  GW_UPSTREAM_LOGIN: upstream({
+    status: 200,
+    restStatus: 502,
+    rpc: -32603,
+    sentence: 'The upstream wants the consent of a user, who has to log in.',
+  }),
 } as const satisfies Record<string, ErrorRow>;
 
 /** A stable error code: a key of {@link ERRORS}. */

@@ -2,10 +2,12 @@ import { check } from './check.js';
 import type { Command } from './command.js';
 import { explain } from './explain.js';
 import { init } from './init.js';
+import { login } from './login.js';
+import { logout } from './logout.js';
 import { proxy } from './proxy.js';
 import { start } from './start.js';
 import { tools } from './tools.js';
 import { validate } from './validate.js';
 
 /** The commands in the order of the help. */
-export const COMMANDS: readonly Command[] = [start, proxy, init, validate, check, tools, explain];
+export const COMMANDS: readonly Command[] = [start, proxy, init, validate, check, tools, explain, login, logout];

@@ -231,8 +231,15 @@ function trialSnapshot(snapshot: Snapshot): Snapshot {
     // They are only compared with what is offered: lists are on no route.
     routes: snapshot.routes.map((route) => ({ ...route, requiredScopes: [] })),
     catalog: { ...snapshot.catalog, startupWaitMs: 0, firstListWaitMs: 0, manifestFile: false },
-    sessions: { ...snapshot.sessions, keyFile: null, isKeyFileOptional: false },
+    // The key is read only where it opens logins.
+    sessions: snapshot.servers.some(hasLogin)
+      ? snapshot.sessions
+      : { ...snapshot.sessions, keyFile: null, isKeyFileOptional: false },
   };
+}
+
+function hasLogin({ endpoints }: ServerSnapshot): boolean {
+  return endpoints.some((endpoint) => endpoint.transport !== 'stdio' && endpoint.auth?.type === 'oauth');
 }
 
 /** Whether no more is to be expected of a server: it is listed, or a try has failed. */

@@ -40,6 +40,23 @@ const FOREIGN_KEYS = new Set([
   'ui',
 ]);
 
+/** Members of `oauth` in client files that mean something to a gateway; endpoints are discovered. */
+const OAUTH_KEYS = new Set([
+  'clientId',
+  'clientSecret',
+  'clientMetadataUrl',
+  'scope',
+  'scopes',
+  'redirectUrl',
+  'redirectUri',
+  'redirectPort',
+  'callbackPort',
+  'per',
+]);
+
+/** Keys of the address of a server. */
+const URL_KEYS = new Set(['url', 'serverUrl', 'httpUrl', 'uri']);
+
 /** Name of the only server of a file that lists URLs without names. */
 const UNNAMED = 'server';
 
@@ -219,6 +236,18 @@ class Server {
           value.entries.map((header) => ({ ...header, value: variable(header.value) ?? header.value })),
         );
         return;
+      // Claude Code, Gemini CLI, OpenCode.
+      case 'oauth': {
+        if (!this.#entries.some(({ key: other }) => URL_KEYS.has(other))) return;
+        const members = value.kind === 'object' ? value.entries : [];
+        const isOff = value.kind !== 'object' || members.some((part) => part.key === 'enabled' && isFalse(part.value));
+        if (!isOff && this.#entries.some((other) => other.key === 'auth')) return;
+        this.#remove(entry);
+        if (isOff) return;
+        const kept = members.filter((part) => OAUTH_KEYS.has(part.key));
+        this.#entries.push({ key: 'auth', at, value: object(at, [member('type', scalar('oauth', at)), ...kept]) });
+        return;
+      }
       // Codex, Goose: variables that the child inherits.
       case 'env_vars':
       case 'env_keys':
@@ -274,6 +303,10 @@ function inherited(node: SourceNode): SourceEntry[] {
 function variable(node: SourceNode): SourceNode | null {
   const name = textOf(node);
   return name === null ? null : scalar(`\${${name}}`, node.at);
+}
+
+function isFalse(node: SourceNode): boolean {
+  return node.kind === 'scalar' && node.value === false;
 }
 
 function textOf(node: SourceNode): string | null {

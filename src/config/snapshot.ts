@@ -48,6 +48,7 @@ export interface Snapshot {
   readonly limits: LimitsSnapshot;
   readonly catalog: CatalogRules;
   readonly sessions: SessionsSnapshot;
+  readonly logins: LoginsSnapshot;
   readonly transports: TransportsSnapshot;
   readonly log: LogSnapshot;
   readonly ready: ReadySnapshot;
@@ -158,6 +159,25 @@ export type UpstreamAuthSnapshot =
       readonly discovery: 'clientCredentials' | 'none';
       /** Tokens of callers that are kept. */
       readonly maxTokens: Count;
+    }
+  /** The consent of a user (OAuth 2.1 authorization code). */
+  | {
+      readonly type: 'oauth';
+      /** Its name and URL. */
+      readonly server: string;
+      readonly serverUrl: string;
+      /** '' = the gateway registers itself; likewise the next one. */
+      readonly clientId: string;
+      readonly clientSecret: string;
+      /** Separated by spaces, '' = what the upstream says. */
+      readonly scope: string;
+      /** '' = that of the gateway, or of the command. */
+      readonly redirectUrl: string;
+      /** Of the command `login`; 0 = any. */
+      readonly redirectPort: number;
+      /** '' = none. */
+      readonly clientMetadataUrl: string;
+      readonly per: 'gateway' | 'principal';
     };
 
 /** One replica of a server. */
@@ -465,6 +485,16 @@ export interface SessionsSnapshot {
   readonly eventLogTotalBytes: Bytes;
   /** Reconnection time of clients (`retry` of an event stream). */
   readonly retryMs: Milliseconds;
+}
+
+/** Logins of users at upstreams (`auth` of type `oauth`). */
+export interface LoginsSnapshot {
+  /** Where they are kept; null = in memory. */
+  readonly folder: string | null;
+  /** Where browsers reach the data port, without a slash at its end; '' = at its own address. */
+  readonly publicUrl: string;
+  /** Most that are kept. */
+  readonly maxLogins: Count;
 }
 
 /** When `/ready` answers 200. */

@@ -187,6 +187,7 @@ export class Front {
       rights,
       ends,
       readiness,
+      logins: upstreams.credentials,
       log,
     });
     this.#keepAlive = new KeepAlive({ config, table, longLived: streams.longLived, answers: write.streams });

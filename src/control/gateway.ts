@@ -240,6 +240,7 @@ class Gateway implements RunningGateway, AdminSource {
   async #listen(snapshot: Snapshot): Promise<void> {
     this.#frontEnd = await openFrontEnd(snapshot, this.#front.pipeline, this.#table, this.#log.logger);
     this.#listeners.push(this.#frontEnd);
+    this.#upstreams.credentials.listening(loopbackOrigin(this.#frontEnd.address));
   }
 
   purgeCache(request: unknown): void {
@@ -386,6 +387,12 @@ class Gateway implements RunningGateway, AdminSource {
     await Promise.all([this.#pool.close(), this.#control.close()]);
     await this.#log.close();
   }
+}
+
+/** By which a browser on this machine reaches a listener. */
+function loopbackOrigin({ host, port }: Address): string {
+  const isAny = host === '0.0.0.0' || host === '::' || host === '';
+  return `http://${isAny ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 const NO_COLUMNS = { kind: [], server: [], flags: [], publicNames: [], upstreamNames: [], aliases: [] };

@@ -17,7 +17,9 @@ export function withSessionSecrets(snapshot: Snapshot): SealedSnapshot {
     const { secrets, volatileReason } = sessionSecrets(snapshot.sessions);
     const known = secrets.map((value) => ({ value, shown: MASK }));
     const sessions = { ...snapshot.sessions, secrets };
-    return { snapshot: { ...snapshot, sessions, secrets: [...snapshot.secrets, ...known] }, volatileReason };
+    // What a key in memory has sealed cannot be opened again.
+    const logins = volatileReason === null ? snapshot.logins : { ...snapshot.logins, folder: null };
+    return { snapshot: { ...snapshot, sessions, logins, secrets: [...snapshot.secrets, ...known] }, volatileReason };
   } catch (error) {
     if (!(error instanceof KeyFileError)) throw error;
     throw new ConfigError([`sessions.keyFile: ${error.message}`]);

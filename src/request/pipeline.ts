@@ -12,7 +12,7 @@ import { Era } from '../protocol/revisions.js';
 import type { FaultLog } from '../shared/fault-log.js';
 import { Operation, Verdict } from '../shared/records.js';
 import type { VerdictRecord } from '../shared/verdict-record.js';
-import type { FrontHandler, PlainAnswer } from './accept/http/handler.js';
+import type { FrontHandler, LoginAnswer, PlainAnswer } from './accept/http/handler.js';
 import { BatchReply } from './batch.js';
 import type { Cancellation } from './cancellation.js';
 import type { DecodedMessages, DecodeStage } from './decode/index.js';
@@ -72,6 +72,11 @@ export interface PipelineParts {
   readonly readiness: {
     /** Answers `/health` and `/ready`; null = nothing is at this path. */
     page(path: string): PlainAnswer | null;
+  };
+  /** Logins of users at upstreams. */
+  readonly logins: {
+    /** See {@link FrontHandler.login}. */
+    page(path: string, query: string): Promise<LoginAnswer> | null;
   };
   readonly log: PipelineLog;
 }
@@ -166,6 +171,10 @@ export class Pipeline implements FrontHandler, DecodedMessages, DecidedExchanges
         table.release(exchange);
       }
     }
+  }
+
+  login(path: string, query: string): Promise<LoginAnswer> | null {
+    return this.#parts.logins.page(path, query);
   }
 
   plain(path: string): PlainAnswer | null {

@@ -62,6 +62,10 @@ export class ServerRequestRouter implements ClientQuestions {
     return false;
   }
 
+  loginRequired(exchange: Exchange, url: string): boolean {
+    return this.#parts.parked.loginRequired(exchange, url);
+  }
+
   callEnded(exchange: Exchange): void {
     const { parked, requests } = this.#parts;
     if (exchange.client.era === Era.modern) parked.callEnded(exchange);

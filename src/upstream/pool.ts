@@ -57,7 +57,7 @@ export class UpstreamPool {
     const { config, table, decoder, sink, events, log } = parts;
     const { routes, servers } = config.current;
     this.#table = table;
-    this.credentials = new UpstreamCredentials(log);
+    this.credentials = new UpstreamCredentials(log, config, (server) => this.#retry(server));
     this.#context = {
       table,
       decoder,
@@ -167,7 +167,15 @@ export class UpstreamPool {
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
     await this.#replacements.stop();
+    this.credentials.close();
     clearInterval(this.#sweep);
+  }
+
+  /** A user has logged in at a server: endpoints that failed for want of that connect at once. */
+  #retry(name: string): void {
+    for (const server of this.servers) {
+      if (server.name === name) for (const endpoint of server.endpoints) endpoint.retry();
+    }
   }
 
   #tick(): void {

@@ -61,6 +61,7 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
   readonly endpointCount: number;
   /** Whether {@link choose} depends on `exchange.client`: false where no dedicated endpoint can be needed. */
   needsCapabilities: boolean;
+  readonly wantsLogin: boolean;
 
   readonly context: EndpointContext;
   readonly #observer: ServerObserver;
@@ -91,6 +92,7 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
     this.config = config;
     this.name = config.name;
     this.needsCapabilities = config.clientCredentials;
+    this.wantsLogin = config.endpoints.some((each) => each.transport !== 'stdio' && each.auth?.type === 'oauth');
     this.requestTimeoutMs = config.requestTimeoutMs;
     this.endpoints = config.endpoints.map((endpoint, position) => {
       const at = { server: index, index: position };

@@ -161,12 +161,12 @@ test('a configuration that cannot be used ends with 78 and every problem', async
 });
 
 test('what is ignored is said, and is no problem', async (t) => {
-  const file = await fileWith(t, 'mcp.json', '{"mcpServers": {"a": {"url": "http://localhost/", "oauth": {}}}}');
+  const file = await fileWith(t, 'mcp.json', '{"mcpServers": {"a": {"url": "http://localhost/", "sandbox": {}}}}');
   const { code, stderr } = await runCli(t, ['validate', file]);
   assert.equal(code, 0);
   assert.equal(
     stderr,
-    `warning: ${file}:1:51: mcpServers.a.oauth: ignored: OAuth towards upstreams is not supported; set auth or headers\n`,
+    `warning: ${file}:1:51: mcpServers.a.sandbox: ignored: the child is not sandboxed by the gateway\n`,
   );
 });
 

@@ -52,7 +52,7 @@ test("Claude Desktop's file works unchanged", async () => {
   assert.deepEqual(loaded.warnings, []);
 });
 
-test("Claude Code's project file works unchanged, and what it cannot have is said", async () => {
+test("Claude Code's project file works unchanged, logins too", async () => {
   const [snapshot, loaded] = await load(fixture('claude-code.mcp.json'), { ISSUES_TOKEN: 'abc123' });
   assert.deepEqual(only(snapshot, 'issues'), {
     transport: 'http',
@@ -63,8 +63,9 @@ test("Claude Code's project file works unchanged, and what it cannot have is sai
   });
   const database = snapshot.servers.find((server) => server.name === 'database');
   assert.equal(database?.requestTimeoutMs, 600_000);
-  assert.equal(loaded.warnings.length, 1);
-  assert.match(loaded.warnings[0] as string, /claude-code\.mcp\.json:18:7: mcpServers\.design\.oauth: ignored: /);
+  assert.deepEqual(loaded.warnings, []);
+  const { auth } = only(snapshot, 'design') as { auth?: { type: string; clientId?: string; redirectPort?: number } };
+  assert.deepEqual([auth?.type, auth?.clientId, auth?.redirectPort], ['oauth', 'abc', 8765]);
 });
 
 /** With comments and trailing commas, which VS Code allows. */

@@ -147,6 +147,7 @@ export function fixture(limits: { maxServerRequests?: number; answerMs?: number;
   });
   write.attach({
     inputRequired: (exchange, bytes, length, spans) => rounds.inputRequired(exchange, bytes, length, spans),
+    loginRequired: () => false,
     urlRequired: (exchange, bytes, length, spans) => {
       requests.urlRequired(exchange, bytes, length, spans);
       return false;

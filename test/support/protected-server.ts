@@ -31,8 +31,14 @@ export class ProtectedServer {
   readonly requests: ProtectedRequest[] = [];
   /** Status of refusals. */
   refusal = 401;
+  /** Of refusals. */
+  challenge = 'Bearer error="invalid_token"';
+  /** Issuer that its metadata names (RFC 9728), '' = it has none. */
+  authorizationServer = '';
   /** Subject of each session. */
   readonly sessions = new Map<string, string>();
+  /** The challenge of a 403 for a request, '' = it is served. */
+  guard: (what: string, headers: IncomingMessage['headers']) => string = () => '';
   readonly #authorize: Authorize;
   readonly #isModern: boolean;
   readonly #streams = new Map<string, { subject: string; response: ServerResponse }>();
@@ -56,6 +62,13 @@ export class ProtectedServer {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const text = Buffer.concat(chunks).toString('utf8');
+    const path = request.url ?? '/';
+    if (this.authorizationServer !== '' && path.startsWith('/.well-known/oauth-protected-resource')) {
+      const resource = `${this.origin}${path.slice('/.well-known/oauth-protected-resource'.length)}`;
+      response.writeHead(200, { 'content-type': 'application/json' });
+      response.end(JSON.stringify({ resource, authorization_servers: [this.authorizationServer] }));
+      return;
+    }
     const message = text === '' ? null : (JSON.parse(text) as Message);
     const url = new URL(request.url ?? '/', this.origin);
     const subject = this.#authorize(request.headers);
@@ -64,7 +77,12 @@ export class ProtectedServer {
     const what = message === null ? `${request.method}` : `${request.method} ${message.method}`;
     this.requests.push({ what, headers: request.headers, status, subject: subject ?? '', session });
     if (subject === null) {
-      response.writeHead(status, { 'www-authenticate': 'Bearer error="invalid_token"' }).end();
+      response.writeHead(status, { 'www-authenticate': this.challenge }).end();
+      return;
+    }
+    const forbidden = this.guard(what, request.headers);
+    if (forbidden !== '') {
+      response.writeHead(403, { 'www-authenticate': forbidden }).end();
       return;
     }
     if (url.pathname === '/sse') this.#openStream(subject, response);

@@ -5,6 +5,7 @@ import type { ConfigPath } from '../problems.js';
 import { list } from '../schema/fields.js';
 import { patternsOf } from '../schema/match.js';
 import type {
+  LoginsSnapshot,
   LogSnapshot,
   RouteSnapshot,
   ServerSnapshot,
@@ -89,11 +90,12 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
       required: config.sessions.required,
       secrets: list(config.sessions.secret),
       ttlSeconds: config.sessions.ttlSeconds,
-      ...compileKeyFile(loaded, port !== false),
+      ...compileKeyFile(loaded, port !== false || servers.some(hasLogin)),
       eventLogBytes: config.sessions.eventLogBytes,
       eventLogTotalBytes: config.sessions.eventLogTotalBytes,
       retryMs: config.sessions.retryMs,
     },
+    logins: compileLogins(loaded),
     transports: config.transports,
     log: {
       level: overrides.logLevel ?? config.log.level,
@@ -118,6 +120,21 @@ function compileKeyFile(
   if (typeof keyFile === 'string') return { keyFile: resolve(folder, keyFile), isKeyFileOptional: false };
   const isKept = keyFile !== false && file !== null && listens;
   return { keyFile: isKept ? join(folder, `.${parse(file).name}.key`) : null, isKeyFileOptional: isKept };
+}
+
+function hasLogin({ endpoints }: ServerSnapshot): boolean {
+  return endpoints.some((endpoint) => endpoint.transport !== 'stdio' && endpoint.auth?.type === 'oauth');
+}
+
+/** Beside the key file, which opens them. */
+function compileLogins({ config: { logins, sessions }, file, folder }: LoadedConfig): LoginsSnapshot {
+  const state = typeof sessions.keyFile === 'string' ? dirname(resolve(folder, sessions.keyFile)) : folder;
+  const beside = file === null ? null : join(state, `.${parse(file).name}.logins`);
+  return {
+    folder: logins.folder === undefined ? beside : resolve(folder, logins.folder),
+    publicUrl: (logins.publicUrl ?? '').replace(/\/+$/, ''),
+    maxLogins: logins.maxLogins,
+  };
 }
 
 /** Beside the key file, since both are state of the gateway; named after the configuration, of which a folder may have several. */

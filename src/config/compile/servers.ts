@@ -81,7 +81,10 @@ export function compileServers(compilation: Compilation): ServerSnapshot[] {
 }
 
 function isExchanged(endpoint: EndpointSnapshot): boolean {
-  return endpoint.transport !== 'stdio' && endpoint.auth?.type === 'tokenExchange';
+  if (endpoint.transport === 'stdio' || endpoint.auth === undefined) return false;
+  return (
+    endpoint.auth.type === 'tokenExchange' || (endpoint.auth.type === 'oauth' && endpoint.auth.per === 'principal')
+  );
 }
 
 /** The types of `auth` whose clients send bearer tokens. */
@@ -298,7 +301,7 @@ function http(compilation: Compilation, entry: EndpointConfig, path: ConfigPath)
   }
   if (url.hash !== '') compilation.problem(urlPath, 'must not have a fragment ("#...")');
   const written = checkHeaders(compilation, entry.headers ?? {}, [...path, 'headers']);
-  const { headers, auth } = compileUpstreamAuth(compilation, entry.auth, written, path, entry.passthrough);
+  const { headers, auth } = compileUpstreamAuth(compilation, entry.auth, written, path, entry.passthrough, url);
   return {
     transport,
     detect: entry.transport === undefined && transport === 'http',

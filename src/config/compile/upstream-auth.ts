@@ -22,6 +22,7 @@ export interface EndpointCredentials {
  *
  * @param headers the configured headers, checked, with names in lower case
  * @param path of the endpoint
+ * @param url of the endpoint
  * @param isPassedThrough calls carry the token of the client, so `Authorization` is only for requests of the gateway itself
  */
 export function compileUpstreamAuth(
@@ -30,6 +31,7 @@ export function compileUpstreamAuth(
   headers: Readonly<Record<string, string>>,
   path: ConfigPath,
   isPassedThrough: boolean,
+  url: URL,
 ): EndpointCredentials {
   const at = [...path, 'auth'];
   if (
@@ -47,6 +49,10 @@ export function compileUpstreamAuth(
       compilation.problem(at, 'cannot be a token exchange beside "passthrough"; keep one of them');
     }
     return { headers: fixed, auth: oauth(compilation, auth, at) };
+  }
+  if (auth?.type === 'oauth' || auth?.type === 'oauth2') {
+    if (isPassedThrough) compilation.problem(at, 'cannot be "oauth" beside "passthrough"; keep one of them');
+    return { headers: fixed, auth: userLogin(compilation, auth, at, url) };
   }
   const { authorization, ...others } = fixed;
   if (!isPassedThrough || authorization === undefined) return { headers: fixed, auth: null };
@@ -163,6 +169,41 @@ function oauth(compilation: Compilation, auth: OAuthConfig, at: ConfigPath): Ups
   if (!isExchange(auth)) return { type: 'clientCredentials', endpoint };
   const { subjectTokenType, requestedTokenType = '', discovery, maxTokens } = auth;
   return { type: 'tokenExchange', endpoint, subjectTokenType, requestedTokenType, discovery, maxTokens };
+}
+
+type UserLogin = Extract<UpstreamAuthConfig, { per: string }>;
+
+function userLogin(compilation: Compilation, auth: UserLogin, at: ConfigPath, url: URL): UpstreamAuthSnapshot {
+  for (const key of ['redirectUrl', 'clientMetadataUrl'] as const) {
+    const text = auth[key];
+    if (text === undefined) continue;
+    const { protocol, hostname } = new URL(text);
+    if (protocol !== 'https:' && !(protocol === 'http:' && key === 'redirectUrl' && isLoopbackHost(hostname))) {
+      compilation.problem([...at, key], 'must start with https:// (a redirect to a loopback host may have http://)');
+    }
+  }
+  if (url.protocol !== 'https:' && !isLoopbackHost(url.hostname)) {
+    compilation.problem(
+      at,
+      'needs a url with https:// (or of a loopback host): tokens of a user are not sent in the clear',
+    );
+  }
+  if (auth.clientSecret !== undefined && auth.clientId === undefined) {
+    compilation.problem([...at, 'clientSecret'], 'needs a "clientId"');
+  }
+  return {
+    type: 'oauth',
+    server: String(at[1]),
+    // The schemes of WebSocket have the same host and port.
+    serverUrl: url.href.replace(/^ws/, 'http'),
+    clientId: auth.clientId ?? '',
+    clientSecret: auth.clientSecret ?? '',
+    scope: list(auth.scopes).join(' '),
+    redirectUrl: auth.redirectUrl ?? '',
+    redirectPort: auth.redirectPort ?? 0,
+    clientMetadataUrl: auth.clientMetadataUrl ?? '',
+    per: auth.per,
+  };
 }
 
 /** Credentials of RFC 7617 are secret in their encoded and their decoded form. */

@@ -116,6 +116,23 @@ const sessionsSchema = z.strictObject({
   retryMs: milliseconds(1_000, 'Reconnection time that event streams give to clients of 2025-11-25 (`retry`).'),
 });
 
+const loginsSchema = z.strictObject({
+  folder: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'Folder in which logins of users at upstreams are kept, sealed with the session key, relative to the configuration file. Default: `.NAME.logins` beside the key file, or in memory where there is none.',
+    ),
+  publicUrl: z
+    .url()
+    .optional()
+    .describe(
+      'Where browsers reach the data port, as for `https://mcp.example.com`; links for logins and their redirects begin with it. Default: its own address, which only browsers on the same machine reach.',
+    ),
+  maxLogins: whole(10_000, 'Logins that are kept; further ones are refused.', { max: 1_000_000 }),
+});
+
 const transportsSchema = z.strictObject({
   sse: flag(true, 'HTTP with SSE of 2024-11-05 on `/sse` and `/messages`.'),
   websocket: flag(true, 'WebSocket on `/ws`, sub-protocol `mcp`.'),
@@ -218,6 +235,7 @@ export const configSchema = z.strictObject({
     ),
   limits: limitsSchema.prefault({}).describe('Limits of everything that grows.'),
   sessions: sessionsSchema.prefault({}).describe('Sessions of clients before 2026-07-28.'),
+  logins: loginsSchema.prefault({}).describe('Logins of users at upstreams (`auth` with `type: oauth`).'),
   transports: transportsSchema
     .prefault({})
     .describe(

@@ -225,9 +225,9 @@ export const IGNORED_SERVER_KEYS = [
 
 /** Keys of client files for features that this gateway does not have: they are ignored with a warning. */
 export const UNSUPPORTED_SERVER_KEYS: Readonly<Record<string, string>> = {
-  oauth_resource: 'OAuth towards upstreams is not supported; set auth or headers',
-  scopes: 'OAuth towards upstreams is not supported; set auth or headers',
-  oauth: 'OAuth towards upstreams is not supported; set auth or headers',
+  oauth_resource: 'the resource is the one that the upstream names',
+  scopes: 'write auth: { type: oauth, scopes: ... }',
+  oauth: 'a login is for a server with a url and without auth',
   headersHelper: 'commands that make headers are not supported; set auth or headers',
   authProviderType: 'provider authentication is not supported; set auth or headers',
   sandbox: 'the child is not sandboxed by the gateway',

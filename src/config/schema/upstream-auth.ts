@@ -99,9 +99,60 @@ const tokenExchange = z.strictObject({
   ),
 });
 
+const oauth = z.strictObject({
+  type: z
+    .literal(['oauth', 'oauth2'])
+    .describe(
+      'The consent of a user: OAuth 2.1 authorization code with PKCE. `switchyard login SERVER`, or the link in the log, logs in.',
+    ),
+  clientId: z
+    .string()
+    .min(1)
+    .max(2_048)
+    .optional()
+    .describe(
+      'Client id of the gateway at the authorization server. Default: the gateway registers itself (RFC 7591).',
+    ),
+  clientSecret: holds('secret', z.string().min(1).optional().describe('Its secret; best taken from a variable.')),
+  clientMetadataUrl: z
+    .url()
+    .optional()
+    .describe(
+      'https URL of a client metadata document, which is the client id at authorization servers that support it; others get a registration.',
+    ),
+  scopes: alias(
+    strings()
+      .optional()
+      .describe('Scopes to ask for: a list, or one string with spaces between them. Default: what the upstream names.'),
+    'scope',
+  ),
+  redirectUrl: alias(
+    z
+      .url()
+      .optional()
+      .describe('Redirect URL, where it was registered by hand. Default: `/oauth/callback` of the data port.'),
+    'redirectUri',
+  ),
+  redirectPort: alias(
+    z
+      .int()
+      .min(1)
+      .max(65_535)
+      .optional()
+      .describe('Port on which `switchyard login` awaits the browser. Default: one that is free.'),
+    'callbackPort',
+  ),
+  per: z
+    .enum(['gateway', 'principal'])
+    .default('gateway')
+    .describe(
+      'Who logs in: one user for all clients, or each principal for itself. With `principal` the lists that all clients share are read by the login of the gateway.',
+    ),
+});
+
 /** See the file comment. */
 export const upstreamAuth = z
-  .discriminatedUnion('type', [bearer, basic, headers, clientCredentials, tokenExchange])
+  .discriminatedUnion('type', [bearer, basic, headers, clientCredentials, tokenExchange, oauth])
   .optional()
   .describe(
     "Credentials of the gateway towards the upstream. A client's own token is passed on only with `passthrough: true`.",

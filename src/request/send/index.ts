@@ -5,7 +5,7 @@
 
 import { Flag, Method } from '../../../native/layout.js';
 import type { ErrorCode } from '../../errors.js';
-import { ASKABLE, declaredCapabilities } from '../../protocol/client-capabilities.js';
+import { ASKABLE, Capability, declaredCapabilities } from '../../protocol/client-capabilities.js';
 import { encodeHeaderValue } from '../../protocol/header-value.js';
 import { decodeString } from '../../protocol/json-cursor.js';
 import { LEVELS, NO_LEVEL } from '../../protocol/levels.js';
@@ -70,7 +70,16 @@ export class SendStage implements StartedCalls {
     else if (verdict.entry < 0 && exchange.message.spans.method === Method.toolsCall) {
       keep(exchange, bytes, length);
     }
+    if (server.wantsLogin) this.#keepForLogin(exchange, bytes, length);
     this.#attempt(exchange, bytes, length, 'GW_UPSTREAM_DOWN', false);
+  }
+
+  /** The call after a login is compared with this one (`requestState`). */
+  #keepForLogin(exchange: Exchange, bytes: Uint8Array, length: number): void {
+    this.readCapabilities(exchange, bytes);
+    const { client, message } = exchange;
+    const isAsked = client.era === Era.modern && (client.capabilities & Capability.elicitationUrl) !== 0;
+    if (isAsked && message.bodyLength === 0) keep(exchange, bytes, length);
   }
 
   /** An endpoint reports that a call failed: the next one is tried if no byte left or the call is safe to repeat. */

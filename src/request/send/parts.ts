@@ -22,6 +22,8 @@ export interface SendServer extends StartingServer {
   readonly requestTimeoutMs: number;
   /** Whether `choose` looks at `exchange.client.capabilities`. */
   readonly needsCapabilities: boolean;
+  /** Whether a user may have to log in there, which clients that can are told by URL elicitation. */
+  readonly wantsLogin: boolean;
   /** A ready endpoint that `exchange.call.tried` does not name, or null. */
   choose(exchange: Exchange): CallTarget | null;
   /** An endpoint that is being restarted, at which the call may wait; null = it has to fail. */

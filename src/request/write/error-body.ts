@@ -3,6 +3,8 @@ import { ERROR_CODES, ERRORS, type ErrorCode } from '../../errors.js';
 import type { Composer } from '../../protocol/composer.js';
 import { REVISIONS, Revision } from '../../protocol/revisions.js';
 import type { Exchange } from '../exchange/index.js';
+import { loginElicitations } from './login-link.js';
+import { URL_ELICITATION_REQUIRED } from './upstream-errors.js';
 
 const OPEN = Buffer.from('{"jsonrpc":"2.0","id":');
 const NULL = Buffer.from('null');
@@ -36,8 +38,8 @@ const PROCESS_TAG = randomBytes(4).toString('hex');
 const prepared = new Map<ErrorCode, Prepared>(ERROR_CODES.map((code) => [code, prepare(code, ERRORS[code].sentence)]));
 
 /** The parts around the name of the server and the reason. */
-function prepare(code: ErrorCode, sentence: string): Prepared {
-  const { rpc, retryable } = ERRORS[code];
+function prepare(code: ErrorCode, sentence: string, rpc: number = ERRORS[code].rpc): Prepared {
+  const { retryable } = ERRORS[code];
   const words = JSON.stringify(sentence).slice(1, -1);
   const at = /\bthe upstream\b/i.exec(words);
   const cut = at === null ? words.length : at.index + at[0].length;
@@ -49,12 +51,15 @@ function prepare(code: ErrorCode, sentence: string): Prepared {
   };
 }
 
+/** Of a client that can show a link (2025-11-25, URL elicitation). */
+const LOGIN = prepare('GW_UPSTREAM_LOGIN', ERRORS.GW_UPSTREAM_LOGIN.sentence, URL_ELICITATION_REQUIRED);
 const CLOSE = Buffer.from('}}}');
 const QUOTE = Buffer.from('"');
 const NAME_OPEN = Buffer.from(' \\"');
 const NAME_CLOSE = Buffer.from('\\"');
 const SENTENCE_REASON = Buffer.from(' Reason: ');
 const UPSTREAM = Buffer.from(',"upstream":');
+const ELICITATIONS = Buffer.from(',"elicitations":');
 const RETRY_AFTER = Buffer.from(',"retryAfterMs":');
 const LIMIT = Buffer.from(',"limit":"');
 const URI = Buffer.from(',"uri":"');
@@ -98,7 +103,9 @@ export function errorBody(
   else composer.put(NULL);
   const { detail } = exchange.message;
   const isUnknownName = code === 'GW_UNKNOWN_TOOL' || code === 'GW_UNKNOWN_PROMPT';
-  const { head, rest, data } = isUnknownName && detail !== '' ? prepare(code, detail) : prepared.get(code)!;
+  const elicitations = code === 'GW_UPSTREAM_LOGIN' ? loginElicitations(exchange) : '';
+  const { head, rest, data } =
+    elicitations !== '' ? LOGIN : isUnknownName && detail !== '' ? prepare(code, detail) : prepared.get(code)!;
   composer.put(head);
   if (upstream !== null) composer.put(NAME_OPEN).put(inner(upstream)).put(NAME_CLOSE);
   composer.put(rest);
@@ -109,6 +116,7 @@ export function errorBody(
   hex(composer, exchange.slot);
   composer.put(QUOTE);
   if (upstream !== null) composer.put(UPSTREAM).put(upstream);
+  if (elicitations !== '') composer.put(ELICITATIONS).text(elicitations);
   if (retryAfterMs > 0) composer.put(RETRY_AFTER).integer(retryAfterMs);
   if (limit !== '') composer.put(LIMIT).text(limit).put(QUOTE);
   if (code === 'GW_UNSUPPORTED_VERSION') composer.put(SUPPORTED).text(JSON.stringify(exchange.message.detail));

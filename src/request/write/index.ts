@@ -18,6 +18,7 @@ import { errorBody, withRetryAfter } from './error-body.js';
 import { JSON_HEAD, NO_HEAD } from './heads.js';
 import { LargeAnswers } from './large.js';
 import type { AnswerLimits } from './limit-fields.js';
+import { loginLink } from './login-link.js';
 import { EventStreams, keeps, needsStream, type StreamLog, type VariantNames } from './streams.js';
 import { composeResult, translateResponse } from './translate.js';
 import { keepUnknown, type OfferedNames } from './unknown.js';
@@ -33,6 +34,8 @@ export interface ClientQuestions {
   inputRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): boolean;
   /** An upstream answered -32042; false = a modern client cannot be told in its way, an older one gets the error. */
   urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): boolean;
+  /** A user has to log in at a page of the gateway; false = a modern client cannot be told in its way. */
+  loginRequired(exchange: Exchange, url: string): boolean;
   /** The call has ended without an answer of its upstream, which waits for answers of the client. */
   callEnded(exchange: Exchange): void;
   /** The call was answered by its upstream, which waits for answers of the client. */
@@ -346,6 +349,11 @@ export class WriteStage {
 
   /** A failure after the decision: in-band, on the stream if one is open; or an older answer of the cache, if a rule says so. */
   fail(exchange: Exchange, code: ErrorCode): void {
+    const link = code === 'GW_UPSTREAM_LOGIN' && exchange.client.era === Era.modern ? loginLink(exchange) : '';
+    if (link !== '') {
+      this.leadNoLonger(exchange);
+      if (this.#questions?.loginRequired(exchange, link) === true) return;
+    }
     if (exchange.verdict.kind === Verdict.lead) {
       const answer = this.#cached.fallbackOf(exchange, ERRORS[code].source === 'upstream');
       if (answer !== null) {

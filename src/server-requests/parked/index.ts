@@ -28,12 +28,16 @@ import { type Outcome, ParkedCall } from './call.js';
 import { Counts } from './counts.js';
 import {
   answerTo,
+  capabilitiesOf,
+  type InputRequest,
   idToken,
   inputRequired,
+  loginRequest,
   noAnswerTo,
   parsedParams,
   readInputRequest,
   refusal,
+  supportsInputRequired,
   urlInputRequests,
 } from './input-requests.js';
 import { callDigest, RequestStates, StateKind } from './states.js';
@@ -176,7 +180,16 @@ export class ParkedCalls {
 
   /** Converts an error -32042 of a legacy upstream to `input_required`. @returns false when that is impossible */
   urlRequired(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): boolean {
-    const inputRequests = urlInputRequests(bytes, length, spans);
+    return this.#askForUrls(exchange, urlInputRequests(bytes, length, spans));
+  }
+
+  /** Asks a client that can to show a page of the gateway, and to call again. @returns false when that is impossible */
+  loginRequired(exchange: Exchange, url: string): boolean {
+    if (capabilitiesOf(exchange) < 0 || (exchange.client.capabilities & Capability.elicitationUrl) === 0) return false;
+    return this.#askForUrls(exchange, [loginRequest(url)]);
+  }
+
+  #askForUrls(exchange: Exchange, inputRequests: readonly InputRequest[]): boolean {
     const capabilities = capabilitiesOf(exchange);
     if (inputRequests.length === 0 || capabilities < 0 || !supportsInputRequired(exchange)) return false;
     if ((capabilities & Capability.elicitationUrl) === 0) {
@@ -413,18 +426,6 @@ function answersIn(call: ParkedCall, retry: Exchange, message: Uint8Array): Buff
     answers.push(answer);
   }
   return answers;
-}
-
-/** The capabilities that the client declared with a call; -1 = unknown, the call cannot be parked. */
-function capabilitiesOf({ message: { bodyLength }, client: { capabilities } }: Exchange): number {
-  // Without the body, a retry could not be compared with the call.
-  return bodyLength === 0 && capabilities > 0 ? -1 : capabilities;
-}
-
-/** Whether the method is one whose result can be `input_required`. */
-function supportsInputRequired({ message: { spans } }: Exchange): boolean {
-  const method = spans.method;
-  return method === Method.toolsCall || method === Method.promptsGet || method === Method.resourcesRead;
 }
 
 function declaredIn(exchange: Exchange, message: Uint8Array): number {

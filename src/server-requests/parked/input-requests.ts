@@ -16,6 +16,8 @@ import {
   stringValue,
   valueType,
 } from '../../protocol/json-cursor.js';
+import type { Exchange } from '../../request/exchange/index.js';
+import { LOGIN_MESSAGE } from '../../request/write/login-link.js';
 
 /** The key in `_meta` of a request by which a legacy server chooses the key of its entry in `inputRequests`. */
 const INPUT_KEY = 'switchyard/inputKey';
@@ -134,6 +136,13 @@ export function urlInputRequests(bytes: Uint8Array, length: number, spans: Spans
   return inputRequests;
 }
 
+/** The elicitation of a login at a page of the gateway. */
+export function loginRequest(url: string): InputRequest {
+  const params = { mode: 'url', message: LOGIN_MESSAGE, url };
+  const entry = Buffer.from(JSON.stringify({ method: 'elicitation/create', params }));
+  return { key: 'login', id: '', method: Method.elicit, needed: Capability.elicitationUrl, entry };
+}
+
 /**
  * An `input_required` result.
  *
@@ -194,4 +203,16 @@ function onOneLine(message: Buffer): Buffer {
 
 function text(bytes: Uint8Array, start: number, end: number): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8', start, end);
+}
+
+/** The capabilities that the client declared with a call; -1 = unknown, the call cannot be parked. */
+export function capabilitiesOf({ message: { bodyLength }, client: { capabilities } }: Exchange): number {
+  // Without the body, a retry could not be compared with the call.
+  return bodyLength === 0 && capabilities > 0 ? -1 : capabilities;
+}
+
+/** Whether the method is one whose result can be `input_required`. */
+export function supportsInputRequired({ message: { spans } }: Exchange): boolean {
+  const method = spans.method;
+  return method === Method.toolsCall || method === Method.promptsGet || method === Method.resourcesRead;
 }

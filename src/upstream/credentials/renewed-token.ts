@@ -22,7 +22,7 @@ export interface TokenObserver {
   /** @param keepsToken the one before is still valid, and used */
   failed(error: TokenError, keepsToken: boolean): void;
   /** The upstream refused a token before its end. */
-  refused(): void;
+  tokenRefused(): void;
 }
 
 /**
@@ -75,7 +75,7 @@ export class RenewedToken {
   refused(headers: readonly string[]): boolean {
     if (headers !== this.#headers) return true;
     const now = performance.now();
-    this.#observer.refused();
+    this.#observer.tokenRefused();
     if (now - this.#lastRefusal > SERIES_MS) this.#refusalBackOff.reset();
     this.#lastRefusal = now;
     if (now < this.#keepUntil) return false;
@@ -83,6 +83,17 @@ export class RenewedToken {
     this.#headers = null;
     this.#renewAt = 0;
     return true;
+  }
+
+  /** The source has another token: it is requested when one is needed next, whatever failed before. */
+  reset(): void {
+    this.#backOff.reset();
+    this.#refusalBackOff.reset();
+    this.#error = null;
+    this.#retryAt = 0;
+    this.#keepUntil = 0;
+    this.#headers = null;
+    this.#renewAt = 0;
   }
 
   /** Time until the token ends; 0 = there is none, `Infinity` = it has no known end. */
@@ -120,8 +131,8 @@ export class RenewedToken {
   }
 }
 
-function credentialError({ message }: TokenError): CredentialError {
-  return new CredentialError('GW_UPSTREAM_CREDENTIALS', message);
+function credentialError({ code, message }: TokenError): CredentialError {
+  return new CredentialError(code, message);
 }
 
 const owners = new WeakMap<readonly string[], RenewedToken>();

@@ -1,6 +1,7 @@
 /** Requests to the token endpoint of an authorization server (RFC 6749 section 3.2), within bounds that hold for hostile ones too. */
 import { request } from 'undici';
 import type { TokenEndpointSnapshot } from '../../config/snapshot.js';
+import type { ErrorCode } from '../../errors.js';
 import type { Bytes, Milliseconds } from '../../units.js';
 import { excerpt } from '../core/reasons.js';
 
@@ -22,12 +23,15 @@ export class TokenError extends Error {
   readonly isRefusal: boolean;
   /** What the server said about it, for operators; '' = nothing. */
   readonly description: string;
+  /** The error that a call gets. */
+  readonly code: ErrorCode;
 
-  constructor(message: string, isRefusal = false, description = '') {
+  constructor(message: string, isRefusal = false, description = '', code: ErrorCode = 'GW_UPSTREAM_CREDENTIALS') {
     super(message);
     this.name = 'TokenError';
     this.isRefusal = isRefusal;
     this.description = description;
+    this.code = code;
   }
 }
 

@@ -41,7 +41,7 @@ export class TokenLog implements TokenObserver {
     );
   }
 
-  refused(): void {
+  tokenRefused(): void {
     this.refusedCount += 1;
     if (this.#limit.admit(performance.now()) >= 0) {
       this.#log.warn(this.#fields, 'an upstream refused a token before its end: another one is requested');

@@ -48,6 +48,7 @@ export function handlerFixture(table: ExchangeTable, methods: Partial<FrontHandl
     tooManyFrames: ignore,
     ignoredProxy: ignore,
     plain: () => null,
+    login: () => null,
     ...methods,
   };
 }

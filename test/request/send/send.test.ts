@@ -69,6 +69,7 @@ function stageWith(eras: readonly Era[], options: { needsCapabilities?: boolean;
     name: 'test',
     endpointCount: endpoints.length,
     requestTimeoutMs: 0,
+    wantsLogin: false,
     needsCapabilities: options.needsCapabilities ?? false,
     choose(exchange) {
       seenCapabilities.push(exchange.client.capabilities);

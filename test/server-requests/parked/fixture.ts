@@ -139,6 +139,7 @@ export function fixture(
   t.after(() => parked.close());
   write.attach({
     inputRequired: () => false,
+    loginRequired: (exchange, url) => parked.loginRequired(exchange, url),
     urlRequired: (exchange, bytes, length, spans) => parked.urlRequired(exchange, bytes, length, spans),
     callEnded: (exchange) => parked.callEnded(exchange),
     callAnswered: (exchange) => parked.callEnded(exchange),

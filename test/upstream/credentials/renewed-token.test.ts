@@ -9,7 +9,7 @@ import { type IssuedToken, TokenError } from '../../../src/upstream/credentials/
 import { TokenLog } from '../../../src/upstream/credentials/token-log.js';
 import { startAuthorizationServer } from '../../support/authorization-server.js';
 
-const SILENT = { issued: () => {}, failed: () => {}, refused: () => {} };
+const SILENT = { issued: () => {}, failed: () => {}, tokenRefused: () => {} };
 
 /** Requests that the test settles. */
 class Source {

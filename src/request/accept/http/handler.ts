@@ -12,6 +12,12 @@ export interface PlainAnswer {
   readonly body: string | Uint8Array;
 }
 
+/** The answer to the browser of a user who logs in at an upstream. */
+export interface LoginAnswer extends PlainAnswer {
+  /** Where the browser goes next, '' = nowhere. */
+  readonly location: string;
+}
+
 /**
  * What accept passes requests to. An exchange given to `request`, `stream`, `terminate` or `refuse` belongs to the
  * handler from then on: it answers through `exchange.client.reply` and releases the exchange, also after `aborted`.
@@ -49,6 +55,8 @@ export interface FrontHandler {
   aborted(exchange: Exchange): void;
   /** The answer to a probe (`/health`, `/ready`); `null` = the path is unknown. */
   plain(path: string): PlainAnswer | null;
+  /** A GET of `/oauth/login` or `/oauth/callback`; null = no upstream wants logins. The promise never rejects. */
+  login(path: string, query: string): Promise<LoginAnswer> | null;
 }
 
 /** Where a front end writes warnings. */

@@ -11,6 +11,12 @@ export const ENDPOINT_PATH = '/mcp';
 /** The endpoint for clients that are given an address without a path; browsers get a page there. */
 export const ROOT_PATH = '/';
 
+/** Where a user begins a login at an upstream. */
+export const LOGIN_PATH = '/oauth/login';
+
+/** Where the authorization server sends the user's browser back to. */
+export const CALLBACK_PATH = '/oauth/callback';
+
 /** Where WebSockets are opened. */
 export const WEBSOCKET_PATH = '/ws';
 

@@ -12,9 +12,9 @@ import { ALLOW_HEAD, EMPTY, NO_HEAD } from '../http/answers.js';
 import type { CallOwner, HttpCall, Refusal } from '../http/call.js';
 import { AcceptContext } from '../http/context.js';
 import { preflightHead } from '../http/cors.js';
-import type { FrontHandler } from '../http/handler.js';
+import type { FrontHandler, LoginAnswer } from '../http/handler.js';
 import { PAGE_HEAD, startPage } from '../http/page.js';
-import { PROBE_PATHS, ROOT_PATH, resourcePath, targetOf } from '../http/paths.js';
+import { CALLBACK_PATH, LOGIN_PATH, PROBE_PATHS, ROOT_PATH, resourcePath, targetOf } from '../http/paths.js';
 import { Router } from './index.js';
 
 /** It depends on `Host` where the configuration has no `publicUrl`. */
@@ -183,7 +183,7 @@ export abstract class HttpFrontEnd<Call extends HttpCall> implements CallOwner {
     this.readBody(call);
   }
 
-  /** Answers HEAD, OPTIONS, probes and browsers, which no transport serves. @returns false for other requests */
+  /** Answers HEAD, OPTIONS, probes, browsers and logins, which no transport serves. @returns false for other requests */
   #answersItself(call: Call, method: string, path: string, query: string): boolean {
     const { handler, rules } = this.context;
     if (method === 'HEAD' && this.#challengesHead(call, path, query)) return true;
@@ -200,6 +200,11 @@ export abstract class HttpFrontEnd<Call extends HttpCall> implements CallOwner {
       const head = answer === null ? NO_HEAD : ['content-type', answer.contentType];
       call.send(answer?.status ?? 404, head, body, 0, body.byteLength);
       return true;
+    }
+    if (method === 'GET' && (path === LOGIN_PATH || path === CALLBACK_PATH)) {
+      const answer = handler.login(path, query);
+      if (answer !== null) void sendPage(call, answer);
+      return answer !== null;
     }
     if (method !== 'OPTIONS') return false;
     const { origin, preflightHeaders } = call.head;
@@ -238,6 +243,29 @@ export abstract class HttpFrontEnd<Call extends HttpCall> implements CallOwner {
     call.send(200, [...METADATA_HEAD, ...originHead(origin)], document, 0, document.byteLength);
     return true;
   }
+}
+
+/** Sends a page to a browser once it is there. It is not to be framed, kept, or named to other sites: its address is a secret. */
+async function sendPage(call: HttpCall, answer: Promise<LoginAnswer>): Promise<void> {
+  let isGone = false;
+  call.listener = {
+    drained: () => {},
+    disconnected: () => {
+      isGone = true;
+    },
+  };
+  const { body, contentType, location, status } = await answer;
+  if (isGone) return;
+  call.listener = null;
+  const bytes = Buffer.from(body);
+  const type = PAGE_HEAD.with(1, contentType);
+  const safe = [
+    'referrer-policy',
+    'no-referrer',
+    'content-security-policy',
+    "default-src 'none'; frame-ancestors 'none'",
+  ];
+  call.send(status, [...type, ...safe, ...(location === '' ? [] : ['location', location])], bytes, 0, bytes.byteLength);
 }
 
 /** The verb of a method; methods besides GET, HEAD and DELETE that are served are POST. */

@@ -1,0 +1,284 @@
+import assert from 'node:assert/strict';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { type AuthorizationServer, startAuthorizationServer } from '../support/authorization-server.js';
+import { cliPath, type RunningGateway, startGateway } from '../support/gateway.js';
+import { eventually, startProcess, type TestScope, tempFolder } from '../support/process.js';
+import { type ProtectedServer, startProtectedServer } from '../support/protected-server.js';
+import { modernRpc, type RpcReply } from '../support/rpc.js';
+import { connectV1 } from '../support/sdk-clients.js';
+
+const SECRET = 'a-session-secret-of-thirty-two-characters';
+
+/** An authorization server, and an upstream whose metadata names it. */
+async function startPeers(t: TestScope, family: 'legacy' | 'modern' = 'legacy') {
+  const authority = await startAuthorizationServer(t);
+  const authorize = ({ authorization }: { authorization?: string | undefined }): string | null =>
+    authority.check(authorization)?.subject ?? null;
+  const upstream = await startProtectedServer(t, authorize, family);
+  upstream.authorizationServer = authority.issuer;
+  return { authority, upstream };
+}
+
+function configOf(upstream: ProtectedServer, more: object = {}): Record<string, unknown> {
+  return {
+    sessions: { secret: SECRET },
+    mcpServers: { tracker: { url: upstream.url, auth: { type: 'oauth', ...more } } },
+  };
+}
+
+/** The link in a text. */
+function linkIn(text: string): string {
+  const found = /https?:\/\/[^\s"\\]+\/oauth\/login\?ticket=[\w-]+/.exec(text);
+  assert.ok(found !== null, `a link in: ${text}`);
+  return found[0];
+}
+
+/** What the browser of a user does who agrees to everything. */
+async function follow(link: string): Promise<{ status: number; text: string }> {
+  const response = await fetch(link);
+  return { status: response.status, text: await response.text() };
+}
+
+const textOf = ({ message, text }: RpcReply): string => message?.result?.content?.[0]?.text ?? text;
+
+async function call(gateway: RunningGateway, headers: Record<string, string> = {}): Promise<RpcReply> {
+  return await modernRpc(gateway.url, 'tools/call', { name: 'tracker__whoami', arguments: {} }, { headers });
+}
+
+async function listed(gateway: RunningGateway, headers: Record<string, string> = {}): Promise<void> {
+  await eventually(
+    'the lists of the server',
+    async () => {
+      const { message } = await modernRpc(gateway.url, 'tools/list', {}, { headers });
+      return (message.result.tools as object[]).length > 0;
+    },
+    15_000,
+  );
+}
+
+async function credentialsOf(gateway: RunningGateway): Promise<Record<string, unknown>> {
+  const stats = (await (await fetch(`${gateway.adminUrl}/stats`)).json()) as {
+    upstreams: { endpoints: { credentials: Record<string, unknown> }[] }[];
+  };
+  return stats.upstreams[0]?.endpoints[0]?.credentials ?? {};
+}
+
+async function startLoggedIn(
+  t: TestScope,
+  authority: AuthorizationServer,
+  config: object,
+  headers: Record<string, string> = {},
+): Promise<RunningGateway> {
+  const gateway = await startGateway(t, config);
+  const link = await eventually('a link', () =>
+    gateway.output.includes('/oauth/login?') ? linkIn(gateway.output) : null,
+  );
+  const page = await follow(link);
+  assert.equal(page.status, 200, page.text);
+  await listed(gateway, headers);
+  assert.equal(authority.tokenRequests('authorization_code').length, 1);
+  return gateway;
+}
+
+test('a server waits for a user, who logs in by the link in the log', async (t) => {
+  const { authority, upstream } = await startPeers(t);
+  const gateway = await startGateway(t, configOf(upstream));
+  const waiting = await eventually('a server that waits', async () => {
+    const credentials = await credentialsOf(gateway);
+    return credentials['state'] === 'needs_login' ? credentials : null;
+  });
+  const link = String(waiting['loginUrl']);
+  assert.equal(linkIn(gateway.output), link);
+  assert.equal(gateway.output.split('an upstream waits for a user to log in').length, 2, 'once in the log');
+  assert.match(gateway.output, /switchyard login tracker/);
+  assert.equal((await follow(`${link}x`)).status, 404);
+  assert.equal((await follow(`${gateway.origin}/oauth/callback?state=x&code=y`)).status, 404);
+  const page = await follow(link);
+  assert.deepEqual([page.status, page.text], [200, 'Logged in at tracker. This page can be closed.\n']);
+  await listed(gateway);
+  assert.equal(textOf(await call(gateway)), 'ann');
+  assert.equal((await credentialsOf(gateway))['state'], 'valid');
+  const [exchanged] = authority.tokenRequests('authorization_code');
+  assert.equal(exchanged?.form['resource'], upstream.url);
+  assert.equal(exchanged?.form['redirect_uri'], `${gateway.origin}/oauth/callback`);
+  // Sealed, and for this user only.
+  const folder = join(dirname(gateway.configFile), '.switchyard.logins');
+  const [file = ''] = (await readdir(folder)).filter((name) => name.endsWith('.login'));
+  assert.equal((await stat(join(folder, file))).mode & 0o777, 0o600);
+  assert.equal((await stat(folder)).mode & 0o777, 0o700);
+  const stored = await readFile(join(folder, file), 'utf8');
+  for (const token of authority.tokens.keys()) assert.ok(!stored.includes(token) && !gateway.output.includes(token));
+});
+
+test('ten calls on a refused token renew it once, and a failure that passes ends no login', async (t) => {
+  const { authority, upstream } = await startPeers(t);
+  const gateway = await startLoggedIn(t, authority, configOf(upstream));
+  authority.revokeAll();
+  const replies = await Promise.all(Array.from({ length: 10 }, () => call(gateway)));
+  assert.deepEqual(
+    replies.map(textOf),
+    replies.map(() => 'ann'),
+  );
+  assert.equal(authority.tokenRequests('refresh_token').length, 1);
+
+  const clients = authority.clients.size;
+  authority.fault = 'down';
+  authority.revokeAll();
+  // Another token of a series that is refused is requested after a pause.
+  await eventually('the failure', async () => {
+    const { message } = await call(gateway);
+    return message.error.data.code === 'GW_UPSTREAM_CREDENTIALS';
+  });
+  authority.fault = 'none';
+  await eventually('a token', async () => textOf(await call(gateway)) === 'ann', 15_000);
+  assert.equal(authority.clients.size, clients, 'no other registration');
+  assert.equal(authority.tokenRequests('authorization_code').length, 1, 'nobody was asked');
+});
+
+test('invalid_grant asks the user again, in the error of the call too', async (t) => {
+  const { authority, upstream } = await startPeers(t, 'modern');
+  const gateway = await startLoggedIn(t, authority, configOf(upstream));
+  authority.fault = 'invalid_grant';
+  authority.revokeAll();
+  const { message } = await call(gateway);
+  assert.equal(message.error.data.code, 'GW_UPSTREAM_LOGIN');
+  const link = linkIn(message.error.message);
+  assert.match(message.error.message, /switchyard login tracker/);
+  const asked = authority.tokenRequests('refresh_token').length;
+  await call(gateway);
+  assert.equal(authority.tokenRequests('refresh_token').length, asked, 'what was refused is not sent again');
+  // Clients that can show a link get it in their way.
+  const capabilities = { elicitation: { url: {} } };
+  const capable = await modernRpc(
+    gateway.url,
+    'tools/call',
+    { name: 'tracker__whoami', arguments: {} },
+    { clientCapabilities: capabilities },
+  );
+  assert.equal(capable.message.result.resultType, 'input_required', capable.text);
+  assert.equal(capable.message.result.inputRequests.login.params.url, link);
+  const client = await connectV1(t, gateway.url, { capabilities });
+  await assert.rejects(
+    client.callTool({ name: 'tracker__whoami' }),
+    (error: { code: number; data: { elicitations: { url: string }[] } }) => {
+      assert.equal(error.code, -32042);
+      assert.equal(error.data.elicitations[0]?.url, link);
+      return true;
+    },
+  );
+  authority.fault = 'none';
+  authority.user = 'bob';
+  const clients = authority.clients.size;
+  assert.equal((await follow(link)).status, 200);
+  assert.equal(textOf(await call(gateway)), 'bob');
+  assert.equal(authority.clients.size, clients, 'the registration is used again');
+  const { requestState } = capable.message.result;
+  const params = {
+    name: 'tracker__whoami',
+    arguments: {},
+    requestState,
+    inputResponses: { login: { action: 'accept' } },
+  };
+  assert.equal(textOf(await modernRpc(gateway.url, 'tools/call', params, { clientCapabilities: capabilities })), 'bob');
+});
+
+test('two processes with one login make one token request', async (t) => {
+  const { authority, upstream } = await startPeers(t);
+  const folder = await tempFolder(t);
+  const config = { ...configOf(upstream), logins: { folder } };
+  const first = await startLoggedIn(t, authority, config);
+  const second = await startGateway(t, config);
+  await listed(second);
+  authority.revokeAll();
+  const replies = await Promise.all(Array.from({ length: 20 }, (_, i) => call(i % 2 === 0 ? first : second)));
+  assert.deepEqual(
+    replies.map(textOf),
+    replies.map(() => 'ann'),
+  );
+  assert.equal(authority.tokenRequests('refresh_token').length, 1);
+});
+
+test('a 403 with insufficient_scope asks for more scopes', async (t) => {
+  const { authority, upstream } = await startPeers(t, 'modern');
+  const gateway = await startLoggedIn(t, authority, configOf(upstream, { scopes: 'read' }));
+  upstream.guard = (what, { authorization }) => {
+    const mayWrite = authority.check(authorization)?.scope.includes('write') === true;
+    return what === 'POST tools/call' && !mayWrite ? 'Bearer error="insufficient_scope", scope="write"' : '';
+  };
+  const { message } = await call(gateway);
+  assert.equal(message.error.data.code, 'GW_UPSTREAM_REFUSED');
+  assert.match(message.error.message, /more scopes \(write\).*switchyard login tracker --scope/);
+  assert.equal((await follow(linkIn(message.error.message))).status, 200);
+  assert.equal(textOf(await call(gateway)), 'ann');
+  assert.equal([...authority.tokens.values()].at(-1)?.scope, 'read write');
+});
+
+test('per principal: everybody logs in, and gets the own account', async (t) => {
+  const { authority, upstream } = await startPeers(t);
+  authority.user = 'reader';
+  const tokens = ['ann', 'bob'].map((subject) => ({ token: `${subject}-token-of-the-gateway`, subject }));
+  const config = { ...configOf(upstream, { per: 'principal' }), auth: { type: 'bearer', tokens } };
+  const gateway = await startLoggedIn(t, authority, config, { authorization: 'Bearer ann-token-of-the-gateway' });
+  for (const user of ['ann', 'bob']) {
+    const headers = { authorization: `Bearer ${user}-token-of-the-gateway` };
+    const { message } = await call(gateway, headers);
+    assert.equal(message.error.data.code, 'GW_UPSTREAM_LOGIN', JSON.stringify(message));
+    const link = linkIn(message.error.message);
+    const page = await follow(link);
+    assert.match(page.text, /Go on only if/, 'a link that somebody sent is not followed unseen');
+    authority.user = `${user}@example.com`;
+    assert.equal((await follow(`${link}&confirmed=1`)).status, 200);
+  }
+  for (const user of ['ann', 'bob', 'ann']) {
+    const headers = { authorization: `Bearer ${user}-token-of-the-gateway` };
+    assert.equal(textOf(await call(gateway, headers)), `${user}@example.com`);
+  }
+});
+
+test('answers of another authorization server, and replayed ones, log nobody in', async (t) => {
+  const { authority, upstream } = await startPeers(t);
+  const gateway = await startGateway(t, configOf(upstream));
+  const link = await eventually('a link', () =>
+    gateway.output.includes('/oauth/login?') ? linkIn(gateway.output) : null,
+  );
+  const begin = async (): Promise<string> => (await fetch(link, { redirect: 'manual' })).headers.get('location') ?? '';
+  const authorization = new URL(await begin());
+  assert.equal(authorization.searchParams.get('code_challenge_method'), 'S256');
+  const back = (await fetch(authorization, { redirect: 'manual' })).headers.get('location') ?? '';
+  const forged = new URL(back);
+  forged.searchParams.set('iss', 'https://evil.example.com');
+  const refused = await follow(forged.href);
+  assert.match(refused.text, /another authorization server/);
+  assert.equal((await follow(back)).status, 404, 'a state is good for one answer');
+  const without = new URL((await fetch(await begin(), { redirect: 'manual' })).headers.get('location') ?? '');
+  without.searchParams.delete('iss');
+  assert.match((await follow(without.href)).text, /another authorization server/);
+  assert.equal(authority.tokenRequests().length, 0);
+});
+
+test('switchyard login and logout', async (t) => {
+  const { authority, upstream } = await startPeers(t);
+  const gateway = await startGateway(t, configOf(upstream));
+  const run = (...args: string[]) =>
+    startProcess(t, process.execPath, [cliPath, ...args, '--config', gateway.configFile], {
+      cwd: dirname(gateway.configFile),
+    });
+  const login = run('login', 'tracker');
+  const [link = ''] = await login.waitForLine(/^https?:\/\/.*\/authorize\?.*$/);
+  const page = await follow(link);
+  assert.match(page.text, /Logged in at tracker/);
+  assert.equal((await login.exited).code, 0, login.output);
+  // A gateway that runs takes it.
+  await listed(gateway);
+  assert.equal(textOf(await call(gateway)), 'ann');
+  assert.equal(authority.tokenRequests().length, 1);
+  const check = run('check');
+  assert.equal((await check.exited).code, 0, check.output);
+  const logout = run('logout', 'tracker');
+  assert.equal((await logout.exited).code, 0, logout.output);
+  const after = run('check');
+  assert.equal((await after.exited).code, 1, after.output);
+  assert.match(after.output, /Nobody has logged in yet/);
+});
