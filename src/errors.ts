@@ -7,6 +7,7 @@
  */
 
 import { client, type ErrorRow, gateway, upstream } from './error-row.js';
+import { POLICY_ERRORS } from './policy-errors.js';
 
 /** Every error of the gateway by its stable code. The order numbers them on the rings. */
 export const ERRORS = {
@@ -389,38 +390,7 @@ export const ERRORS = {
     retryable: true,
     sentence: 'The upstream could not be connected since the gateway started; retry later.',
   }),
-  GW_INSUFFICIENT_PERMISSION: client({
-    status: 403,
-    rpc: -32001,
-    sentence:
-      'The client does not have the permission (read or write) that this operation needs; an operator can grant it.',
-  }),
-  GW_ARGUMENTS_TOO_LARGE: client({
-    status: 413,
-    rpc: -32602,
-    sentence:
-      'The arguments are too large to be compared with the rules of the gateway (limits.ringBytes); send less in one call.',
-  }),
-  GW_UPSTREAM_CREDENTIALS: upstream({
-    status: 200,
-    restStatus: 502,
-    rpc: -32603,
-    retryable: true,
-    sentence: 'The gateway could not get credentials for the upstream (mcpServers.NAME.auth).',
-  }),
-  GW_CLIENT_TOKEN_REQUIRED: client({
-    status: 200,
-    restStatus: 403,
-    rpc: -32603,
-    sentence:
-      'The upstream is called with a token of the caller, and this request has none; send a bearer token (mcpServers.NAME.auth).',
-  }),
-  GW_UPSTREAM_LOGIN: upstream({
-    status: 200,
-    restStatus: 502,
-    rpc: -32603,
-    sentence: 'The upstream wants the consent of a user, who has to log in.',
-  }),
+  ...POLICY_ERRORS,
 } as const satisfies Record<string, ErrorRow>;
 
 /** A stable error code: a key of {@link ERRORS}. */

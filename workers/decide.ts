@@ -75,7 +75,6 @@ export class Decider {
   #rewriter: Rewriter;
   #revocation: number;
   #purges: number;
-  /** Tokens that are being verified. */
   #pending = 0;
   #now = 0;
   #isDraining = false;

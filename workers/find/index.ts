@@ -3,12 +3,12 @@
  * the outcome is in the finder's fields, so that nothing is allocated per call.
  */
 
-import type { Snapshot, ViewSnapshot } from '../../src/config/snapshot.js';
+import type { Snapshot } from '../../src/config/snapshot.js';
 import { errorNumber } from '../../src/errors.js';
 import { judgedTemplate } from '../../src/protocol/uri.js';
-import { type CatalogTable, EntryFlag, EntryKind, type NameTables } from '../../src/shared/catalog-table.js';
+import { type CatalogTable, EntryFlag, EntryKind } from '../../src/shared/catalog-table.js';
 import { packedText } from '../../src/shared/packed.js';
-import { ByteTable, buildByteTable } from '../../src/shared/patterns/byte-table.js';
+import { ByteTable } from '../../src/shared/patterns/byte-table.js';
 import { compileGlob } from '../../src/shared/patterns/glob.js';
 import { resourcePatterns, templatePatterns } from '../../src/shared/patterns/resources.js';
 import { mostLiteralFirst, type PatternEntry, PatternSet } from '../../src/shared/patterns/set.js';
@@ -23,6 +23,7 @@ import { earlier, NamedRoutes } from './named-routes.js';
 import { everyName, otherReading } from './spellings.js';
 import { isVisibleAscii, UnlistedServers } from './unlisted.js';
 import { VariantChoice } from './variants.js';
+import { namesIn, onlyServer } from './view.js';
 
 const UNKNOWN_TOOL = errorNumber('GW_UNKNOWN_TOOL');
 const UNKNOWN_TASK = errorNumber('GW_UNKNOWN_TASK');
@@ -31,13 +32,6 @@ const UNKNOWN_RESOURCE = errorNumber('GW_UNKNOWN_RESOURCE');
 const NOT_LISTED_YET = errorNumber('GW_UPSTREAM_DOWN');
 const AMBIGUOUS = errorNumber('GW_INVALID_PARAMS');
 const NOT_COMPUTED = -2;
-const EMPTY_TABLE = buildByteTable([], false);
-/** The names in a view that the catalog does not have yet. */
-const NO_NAMES: NameTables = {
-  byName: { tool: EMPTY_TABLE, prompt: EMPTY_TABLE, resource: EMPTY_TABLE, template: EMPTY_TABLE },
-  byOriginal: { tool: EMPTY_TABLE, prompt: EMPTY_TABLE },
-  byAddress: EMPTY_TABLE,
-};
 const NO_RULES: readonly number[] = [];
 
 /** See the file comment. Used by the decider; one per worker, snapshot and catalog. */
@@ -110,7 +104,7 @@ export class Finder {
     this.#snapshot = snapshot;
     this.#catalog = catalog;
     const rules = snapshot.views[view];
-    const names = view === 0 ? catalog : (catalog.views[view - 1] ?? NO_NAMES);
+    const names = namesIn(catalog, view);
     this.#tools = new ByteTable(names.byName.tool);
     this.#prompts = new ByteTable(names.byName.prompt);
     this.#resources = new ByteTable(names.byName.resource);
@@ -441,15 +435,6 @@ export class Finder {
 
 function text(bytes: Uint8Array, start: number, end: number): string {
   return Buffer.from(bytes.subarray(start, end)).toString('utf8');
-}
-
-/** A view that names resources has no others. */
-function onlyServer(snapshot: Snapshot, view: ViewSnapshot | undefined): number {
-  if (view !== undefined && view.resources.length > 0) return -1;
-  const [only = -1, ...others] = snapshot.servers.flatMap(({ name }, server) =>
-    name === '' || view?.servers?.includes(server) === false ? [] : [server],
-  );
-  return others.length === 0 ? only : -1;
 }
 
 /** The routes that name each method which the gateway answers itself, in order. */

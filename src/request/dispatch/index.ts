@@ -20,6 +20,7 @@ import { Audiences } from './audiences.js';
 import { CallArguments, hasFurtherParams } from './call-arguments.js';
 import { HangWatch } from './hang-watch.js';
 import type { DecidedExchanges, DispatcherOptions } from './options.js';
+import { hasArguments, Pass, passWith } from './pass.js';
 import { type Answered, type Policy, type Question, Questions } from './questions.js';
 import { Remembered } from './remembered.js';
 import { decodeName, denial, nameLength, writeDecide, writeReport, writeStore } from './request-record.js';
@@ -39,12 +40,6 @@ const MAX_WORKER_CRASHES = 2;
 /** How often an exchange is put on a ring at most. */
 const MAX_ATTEMPTS = 10;
 const SWEEP_MS = 50;
-
-/**
- * Which pass of a decision is under way; a cacheable call needs a second one, and so does one with rules about its arguments. Without
- * the cache it comes with them (`uncached`) or, where they cannot be read, without them.
- */
-const Pass = { none: 0, first: 1, withArguments: 2, withoutCache: 3, uncached: 4 } as const;
 
 /** The stage; one per front. */
 export class Dispatcher implements Policy, PoolListener {
@@ -450,14 +445,4 @@ export class Dispatcher implements Policy, PoolListener {
     const code = waitsForAuth ? 'GW_AUTH_UNAVAILABLE' : 'GW_INTERNAL';
     this.#refuse(exchange, code, exchange.message.body, exchange.message.bodyLength);
   }
-}
-
-/** Whether the worker gets the arguments, for the cache or for rules that read them. */
-function hasArguments(pass: number): boolean {
-  return pass === Pass.withArguments || pass === Pass.uncached;
-}
-
-function passWith(isTooLarge: boolean, hasFurtherParams: boolean): number {
-  if (isTooLarge) return Pass.withoutCache;
-  return hasFurtherParams ? Pass.uncached : Pass.withArguments;
 }

@@ -38,7 +38,6 @@ export abstract class ChannelEndpoint
   extends BaseEndpoint
   implements ChannelListener, MessageReceiver, CallsInFlight, SalvageReceiver
 {
-  /** Calls that were written and have not ended. */
   callCount: Count = 0;
 
   readonly #restarts: ChannelRestarts;
@@ -56,7 +55,6 @@ export abstract class ChannelEndpoint
   readonly #unread = new UnreadCalls();
   readonly #junk: JunkReports;
   #channel: Channel | null = null;
-  /** The last channel ended when it was probed. */
   #probeEnded = false;
   #isInitialized = false;
   /** Null when calls are sent, and where the server does not belong to one client that it may ask. */

@@ -43,9 +43,7 @@ export interface EndpointContext {
   readonly config: Current<{ readonly limits: LimitsSnapshot }>;
   readonly deferred: DeferredFailures;
   readonly credentials: CredentialSource;
-  /** Divides the event loop among the sources of all upstreams. */
   readonly turns: ReadTurns;
-  /** Scans large responses and list pages. */
   readonly background: Background;
   /** Time between the steps by which a stdio child is stopped, ms. */
   readonly stopGraceMs: Milliseconds;
