@@ -384,6 +384,26 @@ export const ERRORS = {
     retryable: true,
     sentence: 'The upstream could not be connected since the gateway started; retry later.',
   }),
+  GW_CONCURRENCY: client({
+    status: 429,
+    rpc: -32000,
+    retryable: true,
+    sentence: 'Too many calls are under way at once; call again when one has ended, or after data.retryAfterMs.',
+  }),
+  GW_UPSTREAM_FULL: upstream({
+    status: 503,
+    rpc: -32603,
+    retryable: true,
+    sentence:
+      'The upstream has as many calls under way as mcpServers.NAME.maxConcurrent allows; retry after data.retryAfterMs.',
+  }),
+  GW_SHED: gateway({
+    status: 503,
+    rpc: -32603,
+    retryable: true,
+    sentence:
+      'The gateway is overloaded and refuses this kind of request for now (overload.order); retry after data.retryAfterMs.',
+  }),
 } as const satisfies Record<string, ErrorRow>;
 
 /** A stable error code: a key of {@link ERRORS}. */

@@ -17,6 +17,7 @@ export const TOMBSTONE: ServerSnapshot = Object.freeze({
   requestTimeoutMs: 0,
   maxConnections: 1,
   maxQueue: 1,
+  maxConcurrent: 0,
   tags: [],
   include: [],
   exclude: [],
@@ -67,7 +68,19 @@ export function sameUpstream(a: ServerSnapshot, b: ServerSnapshot): boolean {
 /** Everything about a server that its endpoints depend on, as one text. It has secrets. */
 export function upstreamFingerprint(server: ServerSnapshot): string {
   // Rules about names and calls, which `UpstreamServer.reconfigure` and the catalog follow.
-  const { name, prefix, requestTimeoutMs, tags, include, exclude, rename, priority, methods, ...running } = server;
+  const {
+    name,
+    prefix,
+    requestTimeoutMs,
+    tags,
+    include,
+    exclude,
+    rename,
+    priority,
+    methods,
+    maxConcurrent,
+    ...running
+  } = server;
   // The printable form of a command changes with the name of a variable, and needs no new child.
   const endpoints = running.endpoints.map((endpoint) => ({ ...endpoint, shownCommand: '' }));
   return canonical({ ...running, endpoints });

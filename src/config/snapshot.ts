@@ -6,6 +6,7 @@
 import type { KnownSecret } from '../secrets/show.js';
 import type { Bytes, Count, Milliseconds, Seconds } from '../units.js';
 import type { FRONT_ENDS, LOG_FORMATS, LOG_LEVELS } from './schema/index.js';
+import type { PRIORITIES, SHED_KINDS } from './schema/overload.js';
 import type { UrlTransport } from './schema/servers.js';
 
 /** The compiled configuration. */
@@ -42,6 +43,8 @@ export interface Snapshot {
   readonly rateLimits: RateLimitsSnapshot;
   readonly cache: CacheSnapshot;
   readonly limits: LimitsSnapshot;
+  readonly concurrency: ConcurrencySnapshot;
+  readonly overload: OverloadSnapshot;
   readonly catalog: CatalogRules;
   readonly sessions: SessionsSnapshot;
   readonly transports: TransportsSnapshot;
@@ -107,6 +110,8 @@ export interface ServerSnapshot {
   readonly maxConnections: Count;
   /** Calls that may wait for a connection or for the pipe. */
   readonly maxQueue: Count;
+  /** Calls under way at once, over all endpoints; 0 = no limit. */
+  readonly maxConcurrent: Count;
   readonly tags: readonly string[];
   /** Tool globs offered; empty = all. */
   readonly include: readonly string[];
@@ -183,6 +188,10 @@ export interface RouteSnapshot {
   readonly rateLimit: BucketRule | null;
   /** Counted per client and route besides `rateLimit`. */
   readonly clientRateLimit: BucketRule | null;
+  /** Calls under way at once; 0 = no limit. */
+  readonly maxConcurrent: Count;
+  /** When the overload guard refuses its calls. */
+  readonly priority: (typeof PRIORITIES)[number];
   readonly cache: { readonly ttlMs: Milliseconds; readonly staleMs: Milliseconds; readonly public: boolean } | null;
   /** 0 = the server's. */
   readonly requestTimeoutMs: Milliseconds;
@@ -205,6 +214,26 @@ export interface RateLimitsSnapshot {
   readonly perTool: readonly { readonly tools: readonly string[]; readonly rule: BucketRule }[];
   /** Clients with buckets at once. */
   readonly maxClients: Count;
+}
+
+/** Calls to servers under way at once; 0 = no limit. */
+export interface ConcurrencySnapshot {
+  readonly global: Count;
+  readonly perClient: Count;
+}
+
+/** The overload guard (src/request/overload/guard.ts). */
+export interface OverloadSnapshot {
+  readonly enabled: boolean;
+  /** 0 = not watched. */
+  readonly eventLoopDelayMs: Milliseconds;
+  /** 0 = 90 % of what the process may have. */
+  readonly maxMemoryBytes: Bytes;
+  /** Share of a ring, 0 to 1; 0 = not watched. */
+  readonly ringFullness: number;
+  /** What is refused, the first first. */
+  readonly order: readonly (typeof SHED_KINDS)[number][];
+  readonly retryAfterMs: Milliseconds;
 }
 
 /** The response cache. */

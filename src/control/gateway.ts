@@ -17,6 +17,8 @@ import type { ClientListener, FrontEnd } from '../request/accept/http/handler.js
 import { frontEndKind, openFrontEnd } from '../request/accept/index.js';
 import { Phase } from '../request/exchange/index.js';
 import { ExchangeTable } from '../request/exchange/table.js';
+import { OverloadGuard } from '../request/overload/guard.js';
+import { Load, PROCESS_MEMORY } from '../request/overload/load.js';
 import { openSealer } from '../session/secrets.js';
 import { SessionTable } from '../session/sessions.js';
 import { StandaloneStreams } from '../session/streams/index.js';
@@ -31,6 +33,7 @@ import { FrontLog } from './front-log.js';
 import { GatewayState } from './gateway-state.js';
 import { type UpstreamHealth, upstreamHealth } from './health.js';
 import { ManifestKeeper } from './manifest-keeper.js';
+import { OverloadLogger } from './overload-log.js';
 import { Readiness, type ServerDown } from './readiness.js';
 import { normalizeRevocation, type Revocation, Revocations, shownForLog } from './revocations.js';
 import type { Address, PipelineEntry, RunningGateway } from './running-gateway.js';
@@ -62,6 +65,7 @@ class Gateway implements RunningGateway, AdminSource {
   readonly #sessions: SessionTable;
   readonly #streams: StandaloneStreams;
   readonly #accounting: Accounting;
+  readonly #guard: OverloadGuard;
   readonly #front: Front;
   readonly #state: GatewayState;
   readonly #listeners: ClientListener[] = [];
@@ -120,6 +124,8 @@ class Gateway implements RunningGateway, AdminSource {
       maxSessions: limits.maxSessions,
       revocations: this.#revocations,
     });
+    const load = new Load({ pool: this.#pool, budget: this.#table.budget, memory: PROCESS_MEMORY });
+    this.#guard = new OverloadGuard(config, load, counters, new OverloadLogger(logger));
     this.#front = new Front({
       config,
       log: new FrontLog(logger, counters),
@@ -132,6 +138,7 @@ class Gateway implements RunningGateway, AdminSource {
       streams: this.#streams,
       accounting: this.#accounting,
       readiness: this.#readiness,
+      guard: this.#guard,
     });
     changes.attach(this.#front, this.#summary);
 
@@ -146,6 +153,7 @@ class Gateway implements RunningGateway, AdminSource {
       upstreams: this.#upstreams,
       listeners: this.#listeners,
       front: this.#front,
+      guard: this.#guard,
       seriesNames,
       revocations: this.#revocations,
       readiness: this.#readiness,
@@ -221,7 +229,7 @@ class Gateway implements RunningGateway, AdminSource {
     if (admin !== null) this.#admin = await openAdmin(this, { ...snapshot, admin });
     if (snapshot.listens) await this.#listen(snapshot);
     this.#upstreams.start();
-    this.#unwatch = watchLoopDelay(this.#pool.counters);
+    this.#unwatch = watchLoopDelay(this.#pool.counters, this.#guard);
     await this.#firstDiscoveries(() => true);
     this.#readiness.started();
     this.#summary.started();

@@ -5,6 +5,7 @@
 import type { RouteFault } from '../catalog/route-faults.js';
 import type { CatalogProblem, RenamedItem } from '../catalog/types.js';
 import type { ServerSnapshot } from '../config/snapshot.js';
+import type { OverloadStatus } from '../request/overload/guard.js';
 import type { ServerRequestCounts } from '../server-requests/index.js';
 import type { StreamCounts } from '../session/streams/long-lived.js';
 import type { BufferCounts } from '../shared/buffer-budget.js';
@@ -109,6 +110,8 @@ export interface StatsSources {
   catalog(): CatalogStatus;
   /** Bytes held for calls and streams. */
   buffers(): BufferCounts;
+  /** The overload guard. */
+  overload(): OverloadStatus;
   /** Requests of upstreams to clients. */
   serverRequests(): ServerRequestCounts;
   /** Event streams that belong to no request. */
@@ -138,6 +141,7 @@ export interface ObservedState {
   readonly workers: readonly WorkerStatus[];
   readonly catalog: CatalogStatus;
   readonly buffers: BufferCounts;
+  readonly overload: OverloadStatus;
   readonly serverRequests: ServerRequestCounts;
   readonly streams: StreamCounts;
   readonly notReady: readonly string[];
@@ -172,6 +176,7 @@ export function observe(sources: StatsSources): ObservedState {
     workers: sources.workers(),
     catalog: sources.catalog(),
     buffers: sources.buffers(),
+    overload: sources.overload(),
     serverRequests: sources.serverRequests(),
     streams: sources.streams(),
     notReady: sources.notReady(),

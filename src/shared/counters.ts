@@ -43,6 +43,16 @@ const COUNTERS = [
   'configReloads',
   'configReloadFailures',
   'webSocketsTooFast',
+  'concurrencyGlobal',
+  'concurrencyClient',
+  'concurrencyRoute',
+  'concurrencyServer',
+  'shedLow',
+  'shedLists',
+  'shedReads',
+  'shedSessions',
+  'shedCalls',
+  'shedHigh',
 ] as const;
 
 /** Name of a fixed counter. */

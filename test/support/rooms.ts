@@ -14,7 +14,14 @@ export const FLOORS: readonly (readonly string[])[] = [
   ['src/protocol', 'src/shared/patterns'],
   ['src/config/compile', 'src/request/exchange'],
   // The stages of a request, and what they and the upstreams stand on.
-  ['src/request/accept/http', 'src/request/decode', 'src/request/dispatch', 'src/request/send', 'src/request/write'],
+  [
+    'src/request/accept/http',
+    'src/request/decode',
+    'src/request/dispatch',
+    'src/request/overload',
+    'src/request/send',
+    'src/request/write',
+  ],
   ['src/session', 'src/upstream/balance', 'workers/authenticate', 'workers/find', 'workers/cache'],
   ['src/request/accept/connection', 'src/request/accept/rest', 'workers/guard', 'workers/rewrite'],
   ['src/request', 'src/request/accept/router', 'src/session/streams', 'src/upstream/core', 'workers'],

@@ -26,6 +26,8 @@ export function route(name: string, changes: Partial<RouteSnapshot> = {}): Route
     requiredScopes: [],
     rateLimit: null,
     clientRateLimit: null,
+    maxConcurrent: 0,
+    priority: 'normal',
     cache: null,
     requestTimeoutMs: 0,
     idempotent: false,

@@ -80,6 +80,8 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
     rateLimits: compileRateLimits(compilation),
     cache: { ...config.cache, maxEntryBytes: Math.min(config.cache.maxEntryBytes, config.cache.maxBytes) },
     limits: config.limits,
+    concurrency: config.rateLimits.concurrency,
+    overload: config.overload,
     catalog: { ...config.catalog, manifestFile: compileManifestFile(loaded) },
     sessions: {
       required: config.sessions.required,
@@ -240,6 +242,8 @@ function compileRoutes(compilation: Compilation, servers: readonly ServerSnapsho
       requiredScopes: scopeList(route.requiredScopes),
       rateLimit: bucket(route.rateLimit),
       clientRateLimit: bucket(route.clientRateLimit),
+      maxConcurrent: route.maxConcurrent,
+      priority: route.priority,
       cache: route.cache ?? null,
       requestTimeoutMs: route.requestTimeoutMs,
       idempotent: route.idempotent,

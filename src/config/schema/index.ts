@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { authSchema } from './auth.js';
 import { alias, bytes, flag, holds, KIB, MIB, milliseconds, named, strings, whole } from './fields.js';
 import { cacheSchema, limitsSchema, rateLimitsSchema } from './limits.js';
+import { overloadSchema } from './overload.js';
 import { routeSchema } from './routes.js';
 import { serverSchema } from './servers.js';
 
@@ -196,6 +197,9 @@ export const configSchema = z.strictObject({
   rateLimits: rateLimitsSchema.prefault({}).describe('Token buckets beside those of routes.'),
   cache: cacheSchema.prefault({}).describe('Response cache; `routes[].cache` says which answers are stored.'),
   limits: limitsSchema.prefault({}).describe('Limits of everything that grows.'),
+  overload: overloadSchema
+    .prefault({})
+    .describe('The overload guard: refuses new work before the gateway is too slow for all of it.'),
   sessions: sessionsSchema.prefault({}).describe('Sessions of clients before 2026-07-28.'),
   transports: transportsSchema
     .prefault({})

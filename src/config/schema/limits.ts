@@ -1,6 +1,7 @@
 /** Limits of everything that grows, rate limits and the response cache. */
 import { z } from 'zod';
 import { alias, bytes, flag, KIB, MIB, milliseconds, strings, whole } from './fields.js';
+import { concurrencySchema } from './overload.js';
 
 const limit = (fallback: number, text: string, max: number, min = 1) => whole(fallback, text, { min, max });
 
@@ -162,6 +163,9 @@ export const rateLimitsSchema = z.strictObject({
     .max(10_000)
     .default([])
     .describe('For the matching tools, all clients together. The first entry that matches counts.'),
+  concurrency: concurrencySchema
+    .prefault({})
+    .describe('Calls to servers that may be under way at once; more are answered 429.'),
   maxClients: whole(65_536, 'Clients whose buckets are kept at once.', { max: 16_777_216 }),
 });
 

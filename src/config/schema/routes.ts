@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { alias, flag, milliseconds, strings } from './fields.js';
 import { bucketSchema } from './limits.js';
+import { concurrent, PRIORITIES } from './overload.js';
 
 /** The `match` of a route without one. */
 export const EVERYTHING = { tools: '**', prompts: '**', resources: '**', methods: '**' };
@@ -47,6 +48,11 @@ export const routeSchema = z.strictObject({
   ),
   rateLimit: bucketSchema.optional().describe('For all calls on the route.'),
   clientRateLimit: bucketSchema.optional().describe('For each client on the route, besides `rateLimit`.'),
+  maxConcurrent: concurrent('Calls on the route that may be under way at once; more are answered 429.'),
+  priority: z
+    .enum(PRIORITIES)
+    .default('normal')
+    .describe('When the overload guard refuses the calls on the route (`overload.order`).'),
   cache: z
     .strictObject({
       ttlMs: milliseconds(60_000, 'Time for which an answer is fresh.'),

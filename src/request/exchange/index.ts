@@ -11,6 +11,7 @@ import { Era } from '../../protocol/revisions.js';
 import { IndexSet } from '../../shared/index-set.js';
 import { VerdictRecord } from '../../shared/verdict-record.js';
 import { type Caller, NOBODY } from './caller.js';
+import type { ActiveCalls, ActiveClient } from './concurrency.js';
 
 /** Where the answer of one exchange goes: implemented by each accept adapter. No method throws. */
 export interface Reply {
@@ -202,6 +203,10 @@ export class Client {
   startedAt = 0;
   /** Bytes of the body as they came in. */
   bytesIn = 0;
+  /** The limits that count the request as a call under way (concurrency.ts); they go with the client to another exchange. */
+  countedGlobally = false;
+  countedClient: ActiveClient | null = null;
+  countedRoute: ActiveCalls | null = null;
 
   // The answer
   status = 0;
@@ -308,6 +313,8 @@ export class Call {
   /** Id towards the upstream. */
   upstreamId = 0;
   server = -1;
+  /** The limit of the server that counts the call (concurrency.ts); null = none. */
+  countedServer: ActiveCalls | null = null;
   endpoint = -1;
   upstream: UpstreamHandle | null = null;
   /** Slot for the transport of the upstream call (connection, child). */

@@ -16,6 +16,7 @@ import { EntryFlag } from '../../shared/catalog-table.js';
 import { Counter, type Counters } from '../../shared/counters.js';
 import { Verdict, VerdictFlag } from '../../shared/records.js';
 import type { VerdictRecord } from '../../shared/verdict-record.js';
+import { type Concurrency, FULL_RETRY_MS, type LimitedPlace } from '../exchange/concurrency.js';
 import { type CallTarget, type Exchange, Phase, type SessionLike } from '../exchange/index.js';
 import { CapabilityMemo } from './capability-memo.js';
 import { type Envelope, sessionEnvelope } from './envelope.js';
@@ -27,6 +28,8 @@ import { unknownMethodHeaders } from './unknown-method.js';
 export interface SendServer {
   readonly name: string;
   readonly endpointCount: number;
+  /** Its limit on calls under way at once. */
+  readonly config: LimitedPlace;
   /** Milliseconds a call may take; 0 = no limit. */
   readonly requestTimeoutMs: number;
   /** Whether `choose` looks at `exchange.client.capabilities`. */
@@ -82,6 +85,7 @@ export interface SendParts {
     find(version: number): SendCatalog | null;
   };
   readonly counters: Pick<Counters, 'add'>;
+  readonly concurrency: Pick<Concurrency, 'beginCall'>;
   readonly awaitedTasks: {
     /** The call as it is sent to a tool that runs only as a task. */
     asTask(exchange: Exchange, target: CallTarget, message: Buffer): Buffer;
@@ -191,10 +195,19 @@ export class SendStage {
     const servers = this.#parts.upstreams.servers;
     const last = servers[exchange.call.server]!;
     const first = servers[exchange.verdict.server] ?? last;
-    const endpoint = reason === null ? first.chooseAwaitable(exchange) : null;
+    const { call } = exchange;
+    const mayWait = reason === null && this.#parts.concurrency.beginCall(call, first.config);
+    const endpoint = mayWait ? first.chooseAwaitable(exchange) : null;
     if (endpoint === null) {
-      if (reason === null) exchange.call.retryAfterMs = last.retryInMs();
-      this.#parts.write.fail(exchange, reason ?? last.unavailable());
+      if (reason !== null) this.#parts.write.fail(exchange, reason);
+      else if (this.#parts.concurrency.beginCall(call, last.config)) {
+        call.retryAfterMs = last.retryInMs();
+        this.#parts.write.fail(exchange, last.unavailable());
+      } else {
+        this.#parts.counters.add(Counter.concurrencyServer);
+        call.retryAfterMs = FULL_RETRY_MS;
+        this.#parts.write.fail(exchange, 'GW_UPSTREAM_FULL');
+      }
       return;
     }
     exchange.call.server = exchange.verdict.server;
@@ -202,7 +215,9 @@ export class SendStage {
     this.#forward(exchange, endpoint, first, bytes, length);
   }
 
+  /** An endpoint for a call, which counts for the server from then on; null = it has none, or no room. */
   #choose(exchange: Exchange, server: SendServer, bytes: Uint8Array): CallTarget | null {
+    if (!this.#parts.concurrency.beginCall(exchange.call, server.config)) return null;
     if (server.needsCapabilities) this.readCapabilities(exchange, bytes);
     return server.choose(exchange);
   }

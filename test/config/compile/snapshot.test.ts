@@ -292,6 +292,8 @@ test('routes name servers by position and fill in what they leave out', () => {
       requiredScopes: ['read', 'write'],
       rateLimit: { rate: 2.5, burst: 3 },
       clientRateLimit: null,
+      maxConcurrent: 0,
+      priority: 'normal',
       cache: { ttlMs: 60_000, staleMs: 0, public: false },
       requestTimeoutMs: 0,
       idempotent: false,

@@ -66,6 +66,7 @@ function stageWith(eras: readonly Era[], options: { needsCapabilities?: boolean;
   const restarting = options.restarting === true ? (endpoints.pop() ?? null) : null;
   const server: SendServer = {
     name: 'test',
+    config: { name: 'test', maxConcurrent: 0 },
     endpointCount: endpoints.length,
     requestTimeoutMs: 0,
     needsCapabilities: options.needsCapabilities ?? false,
@@ -90,6 +91,7 @@ function stageWith(eras: readonly Era[], options: { needsCapabilities?: boolean;
         retries += 1;
       },
     },
+    concurrency: table.concurrency,
     awaitedTasks: { asTask: (_exchange, _target, message) => message },
     write: {
       fail: (_exchange, code) => failures.push(code),
