@@ -19,6 +19,7 @@ import { Phase } from '../request/exchange/index.js';
 import { ExchangeTable } from '../request/exchange/table.js';
 import { OverloadGuard } from '../request/overload/guard.js';
 import { Load, PROCESS_MEMORY } from '../request/overload/load.js';
+import { RunQueue } from '../request/overload/run-queue.js';
 import { openSealer } from '../session/secrets.js';
 import { SessionTable } from '../session/sessions.js';
 import { StandaloneStreams } from '../session/streams/index.js';
@@ -124,7 +125,12 @@ class Gateway implements RunningGateway, AdminSource {
       maxSessions: limits.maxSessions,
       revocations: this.#revocations,
     });
-    const load = new Load({ pool: this.#pool, budget: this.#table.budget, memory: PROCESS_MEMORY });
+    const load = new Load({
+      pool: this.#pool,
+      budget: this.#table.budget,
+      memory: PROCESS_MEMORY,
+      runQueue: new RunQueue(),
+    });
     this.#guard = new OverloadGuard(config, load, counters, new OverloadLogger(logger));
     this.#front = new Front({
       config,

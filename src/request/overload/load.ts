@@ -47,6 +47,10 @@ export interface LoadParts {
   readonly pool: Pick<PolicyPool, 'size' | 'slot'>;
   readonly budget: Pick<BufferBudget, 'counts'>;
   readonly memory: MemorySource;
+  readonly runQueue: {
+    /** Time since the last call in which the system ran something else, although the front was ready to run. */
+    waitedMs(): Milliseconds;
+  };
 }
 
 /** Memory that the process may have by its container or machine. */
@@ -77,7 +81,9 @@ export class Load {
     const passed = intervalMs + lateMs;
     const { eventLoopDelayMs } = rules;
     const average = eventLoopDelayMs === 0 ? lateMs : Math.min(lateMs, MAX_STALL * eventLoopDelayMs);
-    const recent = Math.min(lateMs, MAX_STALL * targetOf(eventLoopDelayMs));
+    // To refuse more does not help against what else runs on the machine.
+    const own = Math.max(0, lateMs - this.#parts.runQueue.waitedMs());
+    const recent = Math.min(own, MAX_STALL * targetOf(eventLoopDelayMs));
     this.delayMs += (average - this.delayMs) * (1 - Math.exp(-passed / AVERAGE_MS));
     this.#recentMs += (recent - this.#recentMs) * (1 - Math.exp(-passed / RECENT_MS));
     if (this.#samples % MEMORY_SAMPLES === 0) this.#sampleMemory(rules);

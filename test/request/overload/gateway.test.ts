@@ -76,6 +76,8 @@ for (const frontEnd of ['uws', 'node'] as const) {
       await eventually('it is over', async () => (await statsOf(gateway)).overload.active === false);
       assert.equal((await session.request('tools/list')).status, 200);
       assert.equal((await session.close()).status, 200);
+      // The log is written behind the answers.
+      await eventually('the end is logged', async () => gateway.output.includes('no longer overloaded'));
       assert.equal(gateway.output.match(/overloaded, new work is refused/g)?.length, 1);
       assert.equal(gateway.output.match(/no longer overloaded/g)?.length, 1);
     });

@@ -24,7 +24,7 @@ function guardWith(changes: Partial<OverloadSnapshot> = {}) {
   };
   const ring = new Ring(ringMemory(4096));
   const slot = { index: 0, incarnation: 1, ready: true, requests: ring, verdicts: new Ring(ringMemory(4096)) };
-  const memory = { bytes: 10 * MIB, heapShare: 0.1, buffered: 0 };
+  const memory = { bytes: 10 * MIB, heapShare: 0.1, buffered: 0, waitedMs: 0 };
   const load = new Load({
     pool: { size: 1, slot: () => slot },
     budget: {
@@ -33,6 +33,7 @@ function guardWith(changes: Partial<OverloadSnapshot> = {}) {
       },
     },
     memory: { rss: () => memory.bytes, heap: () => memory.heapShare },
+    runQueue: { waitedMs: () => memory.waitedMs },
   });
   const log: string[] = [];
   const counted = { refused: 0 };
@@ -132,6 +133,15 @@ describe('the overload guard', () => {
       ),
       { numRuns: 200 },
     );
+  });
+
+  it('refuses no more for time in which the machine ran something else', () => {
+    const { guard, run, memory } = guardWith();
+    memory.waitedMs = 2_000;
+    run(1, 2_000);
+    memory.waitedMs = 700;
+    assert.deepEqual(run(20, 700), {});
+    assert.equal(guard.status.level, 0);
   });
 
   it('refuses an exact share of what comes', () => {
