@@ -15,6 +15,7 @@ const USAGE = `usage: node scripts/run.mjs COMMAND [ARGUMENTS]
   bench:changes               how long changes at upstreams take to reach clients
   bench:cost                  processor time by the bytes that a client sends, for what is made to be expensive
   bench:fairness              how long calls wait beside upstreams that flood
+  bench:overload              goodput at three times the capacity, with and without the overload guard
   fuzz:native                 fuzz the native decoder under sanitizers
   soak [--minutes N]          clients of both families and upstreams that restart, for ten minutes
   conformance                 the official conformance suite against the gateway before every kind of server
@@ -76,6 +77,7 @@ const commands = {
   'bench:changes': () => compiled('bench/changes.js'),
   'bench:cost': () => compiled('bench/cost.js'),
   'bench:fairness': () => compiled('bench/fairness.js'),
+  'bench:overload': () => compiled('bench/overload.js'),
   'fuzz:native': () => runProgram('bash', [join(root, 'scripts/fuzz-native.sh'), ...rest]),
   conformance: () => compiled('test/conformance/main.js'),
   soak: () => compiled('test/soak/main.js'),

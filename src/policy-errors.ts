@@ -1,5 +1,5 @@
 /** Rows of the table of errors (errors.ts) about rules and credentials. */
-import { client, type ErrorRow, upstream } from './error-row.js';
+import { client, type ErrorRow, gateway, upstream } from './error-row.js';
 
 /** They number on behind those of the table. */
 export const POLICY_ERRORS = {
@@ -34,5 +34,25 @@ export const POLICY_ERRORS = {
     restStatus: 502,
     rpc: -32603,
     sentence: 'The upstream wants the consent of a user, who has to log in.',
+  }),
+  GW_CONCURRENCY: client({
+    status: 429,
+    rpc: -32000,
+    retryable: true,
+    sentence: 'Too many calls are under way at once; call again when one has ended, or after data.retryAfterMs.',
+  }),
+  GW_UPSTREAM_FULL: upstream({
+    status: 503,
+    rpc: -32603,
+    retryable: true,
+    sentence:
+      'The upstream has as many calls under way as mcpServers.NAME.maxConcurrent allows; retry after data.retryAfterMs.',
+  }),
+  GW_SHED: gateway({
+    status: 503,
+    rpc: -32603,
+    retryable: true,
+    sentence:
+      'The gateway is overloaded and refuses this kind of request for now (overload.order); retry after data.retryAfterMs.',
   }),
 } as const satisfies Record<string, ErrorRow>;

@@ -3,8 +3,7 @@
  * A record is read in place; only a decision that waits for the verification of a token copies it.
  */
 
-import { isRemovedView } from '../src/config/numbering.js';
-import { restrictsLists } from '../src/config/restrictions.js';
+import { isRemovedView, restrictsLists } from '../src/config/restrictions.js';
 import type { Snapshot } from '../src/config/snapshot.js';
 import { errorNumber } from '../src/errors.js';
 import { planBuckets, viewBuckets } from '../src/shared/bucket-plan.js';

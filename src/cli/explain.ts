@@ -6,7 +6,7 @@ import { loadConfigFile } from '../config/load.js';
 import type { Snapshot } from '../config/snapshot.js';
 import { ConfigError } from '../errors.js';
 import type { ExplainBody } from '../explain/body.js';
-import { callOf, type Explanation, explain as explainCall, QuestionError } from '../explain/index.js';
+import type { Explanation } from '../explain/index.js';
 import type { CatalogTable } from '../shared/catalog-table.js';
 import { type Command, EXIT, type ExitCode, type Options, oneFile, readArguments, UsageError } from './command.js';
 import { requiredFile } from './config-file.js';
@@ -43,6 +43,8 @@ const OPTIONS = {
 const ADMIN_MS = 10_000;
 
 async function run(args: readonly string[]): Promise<ExitCode> {
+  // Loaded here, since the other commands do without the policy.
+  const { callOf, explain: explainCall, QuestionError } = await import('../explain/index.js');
   try {
     const { flags, files, repeated } = readArguments(args, OPTIONS);
     const body: ExplainBody = {

@@ -3,6 +3,7 @@
  * subscriptions, parked calls) are numbers, so a server keeps its number as long as it has its name. A server that a
  * reload removes leaves a tombstone, whose number is reused only when nothing refers to it.
  */
+import { isRemovedView } from './restrictions.js';
 import type { ServerSnapshot, Snapshot, ViewSnapshot } from './snapshot.js';
 
 /** Tombstones that are kept; beyond them, those without references are reused. */
@@ -17,6 +18,7 @@ export const TOMBSTONE: ServerSnapshot = Object.freeze({
   requestTimeoutMs: 0,
   maxConnections: 1,
   maxQueue: 1,
+  maxConcurrent: 0,
   tags: [],
   include: [],
   exclude: [],
@@ -85,11 +87,6 @@ const VIEW_TOMBSTONE: ViewSnapshot = Object.freeze({
   requiredScopes: [],
 });
 
-/** Whether a view was removed. @param number its position in `Snapshot.views` */
-export function isRemovedView(views: readonly ViewSnapshot[], number: number): boolean {
-  return number > 0 && (views[number]?.base ?? '') === '';
-}
-
 /**
  * A view that stays keeps its number, since connections have it. The number of a removed one is free again after one further
  * reload: by then the policy has refused the connections that had it.
@@ -113,7 +110,19 @@ export function sameUpstream(a: ServerSnapshot, b: ServerSnapshot): boolean {
 /** Everything about a server that its endpoints depend on, as one text. It has secrets. */
 export function upstreamFingerprint(server: ServerSnapshot): string {
   // Rules about names and calls, which `UpstreamServer.reconfigure` and the catalog follow.
-  const { name, prefix, requestTimeoutMs, tags, include, exclude, rename, priority, methods, ...running } = server;
+  const {
+    name,
+    prefix,
+    requestTimeoutMs,
+    tags,
+    include,
+    exclude,
+    rename,
+    priority,
+    methods,
+    maxConcurrent,
+    ...running
+  } = server;
   // The printable form of a command changes with the name of a variable, and needs no new child.
   const endpoints = running.endpoints.map((endpoint) => ({ ...endpoint, shownCommand: '' }));
   return canonical({ ...running, endpoints });

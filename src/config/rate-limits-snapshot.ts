@@ -1,5 +1,7 @@
-/** Rate limits as the policy works with them: part of the Snapshot, data only. */
-import type { Count, Milliseconds } from '../units.js';
+/** Rate limits, limits on calls at once and the overload guard: part of the Snapshot, data only. */
+
+import type { Bytes, Count, Milliseconds } from '../units.js';
+import type { SHED_KINDS } from './schema/overload.js';
 
 /** How many calls pass (src/shared/limiters). */
 export type LimitRule =
@@ -82,4 +84,24 @@ export interface RateLimitsSnapshot {
   readonly headers: boolean;
   /** Clients with buckets at once. */
   readonly maxClients: Count;
+}
+
+/** Calls to servers under way at once; 0 = no limit. */
+export interface ConcurrencySnapshot {
+  readonly global: Count;
+  readonly perClient: Count;
+}
+
+/** The overload guard (src/request/overload/guard.ts). */
+export interface OverloadSnapshot {
+  readonly enabled: boolean;
+  /** 0 = not watched. */
+  readonly eventLoopDelayMs: Milliseconds;
+  /** 0 = 90 % of what the process may have. */
+  readonly maxMemoryBytes: Bytes;
+  /** Share of a ring, 0 to 1; 0 = not watched. */
+  readonly ringFullness: number;
+  /** What is refused, the first first. */
+  readonly order: readonly (typeof SHED_KINDS)[number][];
+  readonly retryAfterMs: Milliseconds;
 }

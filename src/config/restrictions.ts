@@ -1,4 +1,4 @@
-import type { RouteSnapshot, Snapshot } from './snapshot.js';
+import type { RouteSnapshot, Snapshot, ViewSnapshot } from './snapshot.js';
 
 /** Whether a route is hidden from clients that do not meet its requirements. */
 export function isHiding({ permissions, requiredScopes, whenDenied }: RouteSnapshot): boolean {
@@ -8,4 +8,9 @@ export function isHiding({ permissions, requiredScopes, whenDenied }: RouteSnaps
 /** Whether what is listed depends on who asks: otherwise lists are the same for all. */
 export function restrictsLists({ auth, routes }: Pick<Snapshot, 'auth' | 'routes'>): boolean {
   return auth.providers.length > 0 && routes.some(isHiding);
+}
+
+/** Whether a view was removed. @param number its position in `Snapshot.views` */
+export function isRemovedView(views: readonly ViewSnapshot[], number: number): boolean {
+  return number > 0 && (views[number]?.base ?? '') === '';
 }

@@ -3,19 +3,25 @@
  * front and every worker compile it to closures once.
  * Indexes (`server`, `route`, `entry`, `bucket`) are positions in the arrays of one snapshot or catalog version.
  */
+
 import type { KnownSecret } from '../secrets/show.js';
 import type { Bytes, Count, Milliseconds, Seconds } from '../units.js';
 import type { AuthSnapshot } from './auth-snapshot.js';
+import type { CacheRule, CacheSnapshot } from './cache-snapshot.js';
 import type { ConditionsSnapshot, PatternText, VariantsSnapshot } from './match.js';
-import type { LimitRule, RateLimitsSnapshot } from './rate-limits-snapshot.js';
+import type { ConcurrencySnapshot, LimitRule, OverloadSnapshot, RateLimitsSnapshot } from './rate-limits-snapshot.js';
 import type { FRONT_ENDS, LOG_FORMATS, LOG_LEVELS } from './schema/index.js';
+import type { PRIORITIES } from './schema/overload.js';
 import type { UrlTransport } from './schema/servers.js';
 
+export type { CacheRule, CacheSnapshot } from './cache-snapshot.js';
 export type {
   ClientKey,
+  ConcurrencySnapshot,
   LimitMatchSnapshot,
   LimitRule,
   LimitRuleSnapshot,
+  OverloadSnapshot,
   RateLimitsSnapshot,
   ToolLimitSnapshot,
 } from './rate-limits-snapshot.js';
@@ -56,6 +62,8 @@ export interface Snapshot {
   readonly rateLimits: RateLimitsSnapshot;
   readonly cache: CacheSnapshot;
   readonly limits: LimitsSnapshot;
+  readonly concurrency: ConcurrencySnapshot;
+  readonly overload: OverloadSnapshot;
   readonly catalog: CatalogRules;
   readonly sessions: SessionsSnapshot;
   readonly logins: LoginsSnapshot;
@@ -89,6 +97,8 @@ export interface ServerSnapshot {
   readonly maxConnections: Count;
   /** Calls that may wait for a connection or for the pipe. */
   readonly maxQueue: Count;
+  /** Calls under way at once, over all endpoints; 0 = no limit. */
+  readonly maxConcurrent: Count;
   readonly tags: readonly string[];
   /** Tool globs offered; empty = all. */
   readonly include: readonly string[];
@@ -245,57 +255,16 @@ export interface RouteSnapshot {
   readonly clientRateLimit: LimitRule | null;
   /** Takes the place of the global limit. */
   readonly rateLimitOverride: LimitRule | null;
+  /** Calls under way at once; 0 = no limit. */
+  readonly maxConcurrent: Count;
+  /** When the overload guard refuses its calls. */
+  readonly priority: (typeof PRIORITIES)[number];
   /** `false` = nothing is stored; null = the global rule decides. */
   readonly cache: CacheRule | false | null;
   /** 0 = the server's. */
   readonly requestTimeoutMs: Milliseconds;
   /** Calls may be repeated although bytes were sent. */
   readonly idempotent: boolean;
-}
-
-/** How long answers are served from the cache, and for whom. */
-export interface CacheRule {
-  /** Time for which an answer is fresh. */
-  readonly ttlMs: Milliseconds;
-  /** Time after that for which it may be served while a new one is fetched; 0 = not at all. */
-  readonly staleMs: Milliseconds;
-  /** Time after `ttlMs` for which it is served when the upstream fails; 0 = not at all. */
-  readonly staleIfErrorMs: Milliseconds;
-  /** Principals share entries. */
-  readonly public: boolean;
-}
-
-/** The response cache. */
-export interface CacheSnapshot {
-  readonly enabled: boolean;
-  /** Kinds whose answers are stored by `rule`, which routes without a rule of their own have. */
-  readonly tools: boolean;
-  readonly resources: boolean;
-  readonly prompts: boolean;
-  readonly rule: CacheRule;
-  /** Globs over public names and addresses; empty = all, and of tools those that are read-only and idempotent. */
-  readonly patterns: readonly string[];
-  /** Globs over all names; they win. */
-  readonly exclude: readonly string[];
-  /** The same two over resource URIs, in normal form. */
-  readonly resourcePatterns: readonly string[];
-  readonly resourceExclude: readonly string[];
-  /** Positions in `Snapshot.attributes` of the request headers whose values are part of the key. */
-  readonly includeHeaders: readonly number[];
-  /** The time that an upstream gives counts instead of that of the rule. */
-  readonly respectCacheControl: boolean;
-  /** Answers say in `Cache-Status` and `Age` what the cache has done. */
-  readonly headers: boolean;
-  /** Results from the cache say so in `_meta`. */
-  readonly meta: boolean;
-  /** Per worker. */
-  readonly maxBytes: Bytes;
-  readonly maxEntryBytes: Bytes;
-  readonly maxEntries: Count;
-  /** Callers that may wait for one leader; more are forwarded. */
-  readonly maxWaiters: Count;
-  /** Time they wait before the next one becomes leader. */
-  readonly waitMs: Milliseconds;
 }
 
 /** Limits of everything that grows. */

@@ -13,6 +13,11 @@ export class ExchangeOwners {
     this.#streams = streams;
   }
 
+  /** The request of its client is answered, and its call goes on without a client. */
+  suspended(exchange: Exchange): void {
+    this.#table.suspended(exchange);
+  }
+
   release(exchange: Exchange): void {
     if (isLongLived(exchange)) {
       this.#streams.longLived.release(exchange);

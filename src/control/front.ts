@@ -9,10 +9,13 @@ import type { Catalog } from '../catalog/index.js';
 import type { PreparedCatalog } from '../catalog/prepared.js';
 import type { CurrentConfig } from '../config/current.js';
 import type { Snapshot } from '../config/snapshot.js';
+import { CallLimits } from '../request/call-limits.js';
 import { Cancellation } from '../request/cancellation.js';
 import { DecodeStage } from '../request/decode/index.js';
 import { Dispatcher } from '../request/dispatch/index.js';
 import type { ExchangeTable } from '../request/exchange/table.js';
+import type { OverloadGuard } from '../request/overload/guard.js';
+import { Shedding } from '../request/overload/index.js';
 import { Pipeline } from '../request/pipeline.js';
 import { SendStage } from '../request/send/index.js';
 import { FirstLists } from '../request/write/first-lists.js';
@@ -59,6 +62,7 @@ export interface FrontParts {
   readonly streams: StandaloneStreams;
   readonly accounting: Accounting;
   readonly readiness: Readiness;
+  readonly guard: OverloadGuard;
 }
 
 /** The assembled front; see the file comment. One per gateway. */
@@ -81,7 +85,8 @@ export class Front {
   readonly #firstLists: FirstLists;
 
   constructor(parts: FrontParts) {
-    const { accounting, catalog, config, log, pool, readiness, sessions, sink, streams, table, upstreams } = parts;
+    const { accounting, catalog, config, guard, log, pool, readiness, sessions, sink, streams, table, upstreams } =
+      parts;
     const { limits, sessions: sealing } = config.current;
     this.#config = config;
     this.#accounting = accounting;
@@ -108,7 +113,15 @@ export class Front {
       exchanges,
     });
     const awaitedTasks = new AwaitedTasks(config);
-    const send = new SendStage({ upstreams, routes, catalogs, counters: pool.counters, awaitedTasks, write });
+    const send = new SendStage({
+      upstreams,
+      routes,
+      catalogs,
+      counters: pool.counters,
+      concurrency: table.concurrency,
+      awaitedTasks,
+      write,
+    });
 
     // Server requests and subscriptions.
     const access = new Access({ config, policy: dispatch, log });
@@ -179,6 +192,8 @@ export class Front {
       dispatch,
       parked,
       questions: requests,
+      shedding: new Shedding({ guard, routes, write }),
+      callLimits: new CallLimits({ config, routes, concurrency: table.concurrency, counters: pool.counters, write }),
       send,
       firstLists: this.#firstLists,
       local,

@@ -20,6 +20,7 @@ import { REVISIONS } from '../protocol/revisions.js';
 import type { ClientListener } from '../request/accept/http/handler.js';
 import type { Dispatcher } from '../request/dispatch/index.js';
 import type { ExchangeTable } from '../request/exchange/table.js';
+import type { OverloadGuard, OverloadStatus } from '../request/overload/guard.js';
 import { Scrubber } from '../secrets/scrub.js';
 import type { ServerRequestCounts, ServerRequests } from '../server-requests/index.js';
 import type { ParkedCalls } from '../server-requests/parked/index.js';
@@ -54,6 +55,7 @@ export interface StateParts {
     readonly requests: Pick<ServerRequests, 'counts'>;
     readonly parked: Pick<ParkedCalls, 'size'>;
   };
+  readonly guard: Pick<OverloadGuard, 'status'>;
   readonly seriesNames: SeriesNames;
   readonly revocations: Pick<Revocations, 'size'>;
   readonly readiness: Readiness;
@@ -145,6 +147,10 @@ export class GatewayState implements StatsSources {
 
   buffers(): BufferCounts {
     return this.#parts.table.budget.counts;
+  }
+
+  overload(): OverloadStatus {
+    return this.#parts.guard.status;
   }
 
   serverRequests(): ServerRequestCounts {

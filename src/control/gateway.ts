@@ -10,7 +10,7 @@ import { isTombstone, renumbered } from '../config/numbering.js';
 import { restartProblems } from '../config/restart.js';
 import type { Snapshot } from '../config/snapshot.js';
 import { ConfigError } from '../errors.js';
-import { callOf, type Explanation } from '../explain/index.js';
+import type { Explanation } from '../explain/index.js';
 import { type Log, openLog } from '../observe/log.js';
 import { watchLoopDelay } from '../observe/loop-delay.js';
 import { observe } from '../observe/state.js';
@@ -19,6 +19,9 @@ import type { ClientListener, FrontEnd } from '../request/accept/http/handler.js
 import { frontEndKind, openFrontEnd } from '../request/accept/index.js';
 import { Phase } from '../request/exchange/index.js';
 import { ExchangeTable } from '../request/exchange/table.js';
+import { OverloadGuard } from '../request/overload/guard.js';
+import { Load, PROCESS_MEMORY } from '../request/overload/load.js';
+import { RunQueue } from '../request/overload/run-queue.js';
 import { openSealer } from '../session/secrets.js';
 import { SessionTable } from '../session/sessions.js';
 import { StandaloneStreams } from '../session/streams/index.js';
@@ -34,6 +37,7 @@ import { FrontLog } from './front-log.js';
 import { GatewayState } from './gateway-state.js';
 import { type UpstreamHealth, upstreamHealth } from './health.js';
 import { ManifestKeeper } from './manifest-keeper.js';
+import { OverloadLogger } from './overload-log.js';
 import { Readiness, type ServerDown } from './readiness.js';
 import { normalizeRevocation, type Revocation, Revocations, shownForLog } from './revocations.js';
 import type { Address, PipelineEntry, RunningGateway } from './running-gateway.js';
@@ -66,6 +70,7 @@ class Gateway implements RunningGateway, AdminSource {
   readonly #sessions: SessionTable;
   readonly #streams: StandaloneStreams;
   readonly #accounting: Accounting;
+  readonly #guard: OverloadGuard;
   readonly #front: Front;
   readonly #state: GatewayState;
   readonly #listeners: ClientListener[] = [];
@@ -126,6 +131,13 @@ class Gateway implements RunningGateway, AdminSource {
       maxSessions: limits.maxSessions,
       revocations: this.#revocations,
     });
+    const load = new Load({
+      pool: this.#pool,
+      budget: this.#table.budget,
+      memory: PROCESS_MEMORY,
+      runQueue: new RunQueue(),
+    });
+    this.#guard = new OverloadGuard(config, load, counters, new OverloadLogger(logger));
     this.#front = new Front({
       config,
       log: new FrontLog(logger, counters),
@@ -138,6 +150,7 @@ class Gateway implements RunningGateway, AdminSource {
       streams: this.#streams,
       accounting: this.#accounting,
       readiness: this.#readiness,
+      guard: this.#guard,
     });
     changes.attach(this.#front, this.#summary);
 
@@ -152,6 +165,7 @@ class Gateway implements RunningGateway, AdminSource {
       upstreams: this.#upstreams,
       listeners: this.#listeners,
       front: this.#front,
+      guard: this.#guard,
       seriesNames,
       revocations: this.#revocations,
       readiness: this.#readiness,
@@ -229,7 +243,7 @@ class Gateway implements RunningGateway, AdminSource {
     if (admin !== null) this.#admin = await openAdmin(this, { ...snapshot, admin });
     if (snapshot.listens) await this.#listen(snapshot);
     this.#upstreams.start();
-    this.#unwatch = watchLoopDelay(this.#pool.counters);
+    this.#unwatch = watchLoopDelay(this.#pool.counters, this.#guard);
     await this.#firstDiscoveries(() => true);
     this.#readiness.started();
     this.#summary.started();
@@ -254,6 +268,8 @@ class Gateway implements RunningGateway, AdminSource {
 
   /** Which rules apply to the call in the body of a request to /explain; decided in the control pool, and nothing is called. */
   async explain(body: unknown): Promise<Explanation> {
+    // What few gateways are asked is loaded by the first question.
+    const { callOf } = await import('../explain/index.js');
     const input = { call: callOf(body), snapshot: this.#config.current, catalog: this.#catalog.current.table };
     return this.#control.explain(input);
   }

@@ -47,6 +47,30 @@ export const COUNTER_FAMILIES = [
     },
   },
   {
+    name: 'concurrency_limited_total',
+    help: 'Calls refused because too many were under way at once, by the limit.',
+    label: 'limit',
+    members: {
+      concurrencyGlobal: 'global',
+      concurrencyClient: 'client',
+      concurrencyRoute: 'route',
+      concurrencyServer: 'server',
+    },
+  },
+  {
+    name: 'shed_total',
+    help: 'Requests refused by the overload guard, by the kind of work in overload.order.',
+    label: 'work',
+    members: {
+      shedLow: 'low',
+      shedLists: 'lists',
+      shedReads: 'reads',
+      shedSessions: 'sessions',
+      shedCalls: 'calls',
+      shedHigh: 'high',
+    },
+  },
+  {
     name: 'tokens_total',
     help: 'Bearer tokens by outcome.',
     label: 'outcome',

@@ -128,7 +128,7 @@ function countersOf(metrics: MetricRegistry, counters: Counters): void {
 }
 
 function gaugesOf(metrics: MetricRegistry, state: ObservedState): void {
-  const { gauges, catalog, buffers } = state;
+  const { gauges, catalog, buffers, overload } = state;
   metrics.gauge(
     'build_info',
     'Always 1; the labels say what runs.',
@@ -146,6 +146,12 @@ function gaugesOf(metrics: MetricRegistry, state: ObservedState): void {
     ],
   );
   metrics.single('ready', 'Whether the gateway takes requests.', state.notReady.length === 0 ? 1 : 0);
+  metrics.single('overloaded', 'Whether the overload guard refuses new work.', overload.active ? 1 : 0);
+  metrics.single(
+    'overload_level',
+    'Kinds of overload.order that are refused; the fraction is the share of the next one.',
+    overload.level,
+  );
   metrics.single('uptime_seconds', 'Time since the start.', state.uptimeMs / 1000);
   metrics.single('configuration_version', 'Version of the configuration in force.', state.snapshotVersion);
   metrics.single('requests_in_flight', 'Requests that are not answered yet.', gauges.inFlight);

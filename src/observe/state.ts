@@ -6,6 +6,7 @@
 import type { RouteFault } from '../catalog/route-faults.js';
 import type { CatalogProblem, RenamedItem } from '../catalog/types.js';
 import type { ServerSnapshot } from '../config/snapshot.js';
+import type { OverloadStatus } from '../request/overload/guard.js';
 import type { ServerRequestCounts } from '../server-requests/index.js';
 import type { StreamCounts } from '../session/streams/long-lived.js';
 import type { BufferCounts } from '../shared/buffer-budget.js';
@@ -119,6 +120,8 @@ export interface StatsSources {
   limits(): LimitState;
   /** Bytes held for calls and streams. */
   buffers(): BufferCounts;
+  /** The overload guard. */
+  overload(): OverloadStatus;
   /** Requests of upstreams to clients. */
   serverRequests(): ServerRequestCounts;
   /** Event streams that belong to no request. */
@@ -151,6 +154,7 @@ export interface ObservedState {
   readonly catalog: CatalogStatus;
   readonly limits: LimitState;
   readonly buffers: BufferCounts;
+  readonly overload: OverloadStatus;
   readonly serverRequests: ServerRequestCounts;
   readonly streams: StreamCounts;
   readonly notReady: readonly string[];
@@ -188,6 +192,7 @@ export function observe(sources: StatsSources): ObservedState {
     catalog: sources.catalog(),
     limits: sources.limits(),
     buffers: sources.buffers(),
+    overload: sources.overload(),
     serverRequests: sources.serverRequests(),
     streams: sources.streams(),
     notReady: sources.notReady(),

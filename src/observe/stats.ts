@@ -105,6 +105,13 @@ export function buildStats(state: ObservedState) {
     limiter: {
       refused: Object.fromEntries(LIMIT_SCOPES.map((scope) => [scope, total(Counter[REFUSED_BY[scope]])])),
       ...limitStats(state.limits),
+      /** Calls refused because too many were under way. */
+      concurrency: {
+        global: total(Counter.concurrencyGlobal),
+        client: total(Counter.concurrencyClient),
+        route: total(Counter.concurrencyRoute),
+        server: total(Counter.concurrencyServer),
+      },
     },
     tokens: {
       verified: total(Counter.tokensVerified),
@@ -131,6 +138,17 @@ export function buildStats(state: ObservedState) {
     },
     routes: { faults: state.catalog.routeFaults },
     buffers: state.buffers,
+    overload: {
+      ...state.overload,
+      refused: {
+        low: total(Counter.shedLow),
+        lists: total(Counter.shedLists),
+        reads: total(Counter.shedReads),
+        sessions: total(Counter.shedSessions),
+        calls: total(Counter.shedCalls),
+        high: total(Counter.shedHigh),
+      },
+    },
     serverRequests: state.serverRequests,
     parkedCalls: state.gauges.parked,
     workers: state.workers,

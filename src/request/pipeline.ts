@@ -14,12 +14,14 @@ import { Operation, Verdict } from '../shared/records.js';
 import type { VerdictRecord } from '../shared/verdict-record.js';
 import type { FrontHandler, LoginAnswer, PlainAnswer } from './accept/http/handler.js';
 import { BatchReply } from './batch.js';
+import type { CallLimits } from './call-limits.js';
 import type { Cancellation } from './cancellation.js';
 import type { DecodedMessages, DecodeStage } from './decode/index.js';
 import type { DecidedExchanges } from './dispatch/index.js';
 import type { Caller } from './exchange/caller.js';
 import { Accepts, type ClientLink, type Exchange, MessageFlag, Phase, type SessionLike } from './exchange/index.js';
 import type { ExchangeTable } from './exchange/table.js';
+import type { Shedding } from './overload/index.js';
 import type { SendStage } from './send/index.js';
 import type { FirstLists, HeldRequests } from './write/first-lists.js';
 import type { WriteStage } from './write/index.js';
@@ -55,6 +57,8 @@ export interface PipelineParts {
     /** Sends the requests of upstreams that waited for a stream of this session; `exchange` can have one. */
     deliverWaiting(session: SessionLike, exchange: Exchange | null): void;
   };
+  readonly shedding: Pick<Shedding, 'beforeDecision' | 'beforeSending'>;
+  readonly callLimits: Pick<CallLimits, 'admit'>;
   readonly send: SendStage;
   readonly firstLists: FirstLists;
   readonly local: LocalAnswers;
@@ -216,7 +220,8 @@ export class Pipeline implements FrontHandler, DecodedMessages, DecidedExchanges
 
   /** decode is done. */
   decoded(exchange: Exchange, bytes: Uint8Array, length: number): void {
-    const { table, write } = this.#parts;
+    const { shedding, table, write } = this.#parts;
+    if (shedding.beforeDecision(exchange)) return;
     if (!table.count(exchange, length)) {
       write.refuse(exchange, 'GW_BUFFERS_FULL');
       return;
@@ -278,6 +283,7 @@ export class Pipeline implements FrontHandler, DecodedMessages, DecidedExchanges
       case Verdict.forward:
       case Verdict.lead:
         if (payload.length > 0) exchange.call.fallback = Buffer.from(payload);
+        if (this.#parts.shedding.beforeSending(exchange) || !this.#parts.callLimits.admit(exchange)) return;
         exchange.client.reply?.acknowledged();
         if (
           (exchange.message.flags & MessageFlag.hasInputResponses) !== 0 &&

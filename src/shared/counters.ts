@@ -50,6 +50,16 @@ const COUNTERS = [
   'limitedRule',
   'limitedOther',
   'cachePurged',
+  'concurrencyGlobal',
+  'concurrencyClient',
+  'concurrencyRoute',
+  'concurrencyServer',
+  'shedLow',
+  'shedLists',
+  'shedReads',
+  'shedSessions',
+  'shedCalls',
+  'shedHigh',
 ] as const;
 
 /** Name of a fixed counter. */

@@ -15,6 +15,7 @@ routes:
     match: { tools: ["files__*"], arguments: { /filter/kind: [1, "a*"] } }
     servers: [spare, files]
     permissions: [write]
+    whenDenied: challenge
     cache: { ttlMs: 5000 }
   - name: lists
     match: { methods: ["tools/list"], principals: ["a*"] }

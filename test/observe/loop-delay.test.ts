@@ -5,7 +5,7 @@ import { Counters, counterMemory, Series } from '../../src/shared/counters.js';
 
 test('a loop that was held up is seen, by how much it was', async (t) => {
   const counters = new Counters(counterMemory(1, 1), 0);
-  const stop = watchLoopDelay(counters, 5);
+  const stop = watchLoopDelay(counters, { sample: () => {} }, 5);
   t.after(stop);
   await new Promise((resolve) => setTimeout(resolve, 50));
   const until = performance.now() + 120;

@@ -213,7 +213,7 @@ test('the labels of the document come from a closed set', async () => {
   front.request(9_999, OutcomeId.ok);
   const families = parse(await renderMetrics(observe(sources)));
   const allowed = new Set(
-    'version node decoder front_end kind worker mode upstream endpoint state source result limit outcome method by direction code le tool event route'.split(
+    'version node decoder front_end kind worker mode upstream endpoint state source result limit outcome method by direction code le tool event route work'.split(
       ' ',
     ),
   );

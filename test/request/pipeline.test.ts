@@ -80,6 +80,8 @@ function fixture(
     local: { answer: throws },
     firstLists: { attach: () => {}, hold: () => false },
     questions: { deliverWaiting: () => {} },
+    shedding: { beforeDecision: () => false, beforeSending: () => false },
+    callLimits: { admit: () => true },
     decoder,
     maxBatch: 10,
     accounting: { keepsBodies: false },

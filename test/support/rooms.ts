@@ -19,6 +19,7 @@ export const FLOORS: readonly (readonly string[])[] = [
     'src/request/accept/http',
     'src/request/decode',
     'src/request/dispatch',
+    'src/request/overload',
     'src/request/send',
     'src/request/write',
     'workers/authenticate',

@@ -39,6 +39,8 @@ export function route(name: string, changes: Partial<RouteSnapshot> = {}): Route
     rateLimit: null,
     clientRateLimit: null,
     rateLimitOverride: null,
+    maxConcurrent: 0,
+    priority: 'normal',
     cache: null,
     requestTimeoutMs: 0,
     idempotent: false,

@@ -85,6 +85,8 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
     rateLimits: compileRateLimits(compilation),
     cache: compileCache(compilation),
     limits: config.limits,
+    concurrency: config.rateLimits.concurrency,
+    overload: config.overload,
     catalog: { ...config.catalog, manifestFile: compileManifestFile(loaded) },
     sessions: {
       required: config.sessions.required,
@@ -241,6 +243,8 @@ function compileRoutes(
       rateLimit: compileLimit(compilation, route.rateLimit, [...path, 'rateLimit']),
       clientRateLimit: compileLimit(compilation, route.clientRateLimit, [...path, 'clientRateLimit']),
       rateLimitOverride: compileLimit(compilation, route.rateLimitOverride, [...path, 'rateLimitOverride']),
+      maxConcurrent: route.maxConcurrent,
+      priority: route.priority,
       cache: route.cache ?? null,
       requestTimeoutMs: route.requestTimeoutMs,
       idempotent: route.idempotent,

@@ -63,6 +63,7 @@ export function compileServers(compilation: Compilation): ServerSnapshot[] {
       requestTimeoutMs: requestTimeout(compilation, entry, path),
       maxConnections: entry.maxConnections,
       maxQueue: entry.maxQueue,
+      maxConcurrent: entry.maxConcurrent,
       invalidUtf8: entry.invalidUtf8,
       tags: entry.tags,
       include: globs(compilation, entry.include, [...path, 'include']),

@@ -7,6 +7,7 @@ import { authSchema } from './auth.js';
 import { cacheSchema } from './cache.js';
 import { alias, bytes, flag, holds, KIB, MIB, milliseconds, named, strings, whole } from './fields.js';
 import { limitsSchema } from './limits.js';
+import { overloadSchema } from './overload.js';
 import { rateLimitsSchema } from './rate-limits.js';
 import { routeSchema } from './routes.js';
 import { serverSchema } from './servers.js';
@@ -234,6 +235,9 @@ export const configSchema = z.strictObject({
       'Response cache. Which answers are stored is said by `tools`, `resources` and `prompts`, and for routes by `routes[].cache`.',
     ),
   limits: limitsSchema.prefault({}).describe('Limits of everything that grows.'),
+  overload: overloadSchema
+    .prefault({ enabled: false })
+    .describe('The overload guard: refuses new work before the gateway is too slow for all of it.'),
   sessions: sessionsSchema.prefault({}).describe('Sessions of clients before 2026-07-28.'),
   logins: loginsSchema.prefault({}).describe('Logins of users at upstreams (`auth` with `type: oauth`).'),
   transports: transportsSchema

@@ -1,6 +1,8 @@
 /** Rate limits. */
+
 import { z } from 'zod';
 import { alias, flag, named, strings, whole } from './fields.js';
+import { concurrencySchema } from './overload.js';
 
 /** Algorithms of rate limits (src/shared/limiters). */
 export const LIMIT_ALGORITHMS = ['token-bucket', 'sliding-window', 'fixed-window'] as const;
@@ -108,5 +110,8 @@ export const rateLimitsSchema = z.strictObject({
     false,
     'Adds the fields `RateLimit` and `RateLimit-Policy` to the answers of calls. Refusals have them always.',
   ),
+  concurrency: concurrencySchema
+    .prefault({})
+    .describe('Calls to servers that may be under way at once; more are answered 429.'),
   maxClients: whole(65_536, 'Clients whose buckets are kept at once.', { max: 16_777_216 }),
 });

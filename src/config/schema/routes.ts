@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { routeCacheSchema } from './cache.js';
 import { alias, flag, milliseconds, strings } from './fields.js';
 import { conditionFields, patternList, variantsSchema } from './match.js';
+import { concurrent, PRIORITIES } from './overload.js';
 import { limitSchema } from './rate-limits.js';
 
 /** The `match` of a route without one. */
@@ -72,6 +73,11 @@ export const routeSchema = z.strictObject({
   rateLimitOverride: limitSchema
     .optional()
     .describe('For all calls on the route, in the place of `rateLimits.global`.'),
+  maxConcurrent: concurrent('Calls on the route that may be under way at once; more are answered 429.'),
+  priority: z
+    .enum(PRIORITIES)
+    .default('normal')
+    .describe('When the overload guard refuses the calls on the route (`overload.order`).'),
   cache: routeCacheSchema
     .optional()
     .describe(

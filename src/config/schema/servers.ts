@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { alias, flag, holds, milliseconds, named, strings, whole } from './fields.js';
+import { concurrent } from './overload.js';
 import { upstreamAuth } from './upstream-auth.js';
 import { viewPath } from './views.js';
 
@@ -141,6 +142,9 @@ export const serverSchema = z.strictObject({
     max: 65_535,
     zero: 'none wait',
   }),
+  maxConcurrent: concurrent(
+    'Calls to the server that may be under way at once, over all its endpoints and waiting ones included; more go to the fallback of their route, or are answered 503.',
+  ),
   tags: z.array(z.string().min(1).max(64)).max(64).default([]).describe('Free labels.'),
   include: alias(
     strings().optional().describe("Globs over the upstream's own tool names: only these are offered. Default: all."),

@@ -3,7 +3,7 @@ import { decoder } from '../../../native/index.js';
 import { buffersOf, buildCatalog } from '../../catalog/build.js';
 import { compileLists } from '../../catalog/compile-lists.js';
 import type { CatalogBuild } from '../../catalog/types.js';
-import { type ExplainInput, type Explanation, explain } from '../../explain/index.js';
+import type { ExplainInput, Explanation } from '../../explain/index.js';
 import { renderMetrics } from '../../observe/metrics.js';
 import { buildStats, renderStats } from '../../observe/stats.js';
 import { scanResponse } from '../../upstream/core/control.js';
@@ -19,7 +19,9 @@ export const TASKS = {
   renderStats,
   buildStats,
   fetchKeys,
-  explain: ({ call, snapshot, catalog }: ExplainInput): Explanation => explain(call, snapshot, catalog),
+  // Loaded by the first question: it has the whole policy, and each thread is started with every gateway.
+  explain: async ({ call, snapshot, catalog }: ExplainInput): Promise<Explanation> =>
+    (await import('../../explain/index.js')).explain(call, snapshot, catalog),
   checkPassword,
   // Copied, because the bytes arrive as shared memory, which not every API of Node.js accepts.
   readPage: (source: PageSource): ListPage => readPage({ ...source, bytes: new Uint8Array(source.bytes) }),

@@ -11,6 +11,10 @@ import { Era } from '../../protocol/revisions.js';
 import { IndexSet } from '../../shared/index-set.js';
 import { VerdictRecord } from '../../shared/verdict-record.js';
 import { type Caller, NOBODY } from './caller.js';
+import type { ActiveCalls, ActiveClient } from './concurrency.js';
+import type { ClientLink, Peer } from './link.js';
+
+export type { ClientLink, Peer } from './link.js';
 
 /** Where the answer of one exchange goes: implemented by each accept adapter. No method throws. */
 export interface Reply {
@@ -153,20 +157,6 @@ export const MessageFlag = {
   waited: 1 << 5,
 } as const;
 
-/** A connection that carries many messages, as the stages know it. */
-export interface ClientLink {
-  /** 128 bits of the digest of the subject that opened it; only its messages are taken. null = it needs no look. */
-  readonly subject: Int32Array | null;
-  /** The right of its client is gone: ends the connection with the sentence of `code`, after its calls in flight. */
-  end(code: ErrorCode): void;
-}
-
-/** The other end of a connection. */
-export interface Peer {
-  /** Its address as text; empty when the connection is gone. */
-  remoteAddress(): string;
-}
-
 /** Whom an exchange answers, and how. It moves to another exchange where that one answers the client from then on (handover.ts). */
 export class Client {
   /** Where the answer goes; null = the client is disconnected, or the exchange is answered. */
@@ -207,6 +197,10 @@ export class Client {
   startedAt = 0;
   /** Bytes of the body as they came in. */
   bytesIn = 0;
+  /** The limits that count the request as a call under way (concurrency.ts); they go with the client to another exchange. */
+  countedGlobally = false;
+  countedClient: ActiveClient | null = null;
+  countedRoute: ActiveCalls | null = null;
 
   // The answer
   status = 0;
@@ -315,6 +309,8 @@ export class Call {
   /** Id towards the upstream. */
   upstreamId = 0;
   server = -1;
+  /** The limit of the server that counts the call (concurrency.ts); null = none. */
+  countedServer: ActiveCalls | null = null;
   endpoint = -1;
   upstream: UpstreamHandle | null = null;
   /** Slot for the transport of the upstream call (connection, child). */

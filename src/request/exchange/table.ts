@@ -1,5 +1,6 @@
 import { BufferBudget } from '../../shared/buffer-budget.js';
 import type { Bytes } from '../../units.js';
+import { Concurrency } from './concurrency.js';
 import { Exchange, Phase } from './index.js';
 
 /** Added to the id of a call towards its upstream for a second request of the same call; see `ExchangeTable.byUpstreamId`. */
@@ -22,6 +23,8 @@ export class ExchangeTable {
   readonly capacity: number;
   /** What the front holds for calls and streams; here because all who hold something have the table. */
   readonly budget: BufferBudget;
+  /** What limits on calls at once count; here because every call ends with {@link release}. */
+  readonly concurrency = new Concurrency();
 
   constructor(capacity: number, budget: BufferBudget = new BufferBudget()) {
     if (!Number.isInteger(capacity) || capacity < 1 || capacity > 65_535) {
@@ -72,9 +75,16 @@ export class ExchangeTable {
     if (exchange.phase === Phase.free) return;
     exchange.enter(Phase.free);
     if (exchange.countedBytes > 0) this.budget.release(exchange.countedBytes);
+    this.concurrency.endRequest(exchange.client);
+    this.concurrency.endCall(exchange.call);
     exchange.reset();
     this.#free[this.#freeCount] = exchange.slot;
     this.#freeCount += 1;
+  }
+
+  /** The request of its client is answered, and its call goes on without a client. */
+  suspended(exchange: Exchange): void {
+    this.concurrency.endRequest(exchange.client);
   }
 
   /** The exchange of that slot if it still is in that generation. */

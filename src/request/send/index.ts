@@ -15,6 +15,7 @@ import { TASKS_CAPABILITY } from '../../protocol/tasks-extension.js';
 import { EntryFlag } from '../../shared/catalog-table.js';
 import { Counter } from '../../shared/counters.js';
 import { Verdict, VerdictFlag } from '../../shared/records.js';
+import { FULL_RETRY_MS } from '../exchange/concurrency.js';
 import { type CallTarget, type Exchange, Phase, type SessionLike } from '../exchange/index.js';
 import { CapabilityMemo } from './capability-memo.js';
 import { type Envelope, sessionEnvelope } from './envelope.js';
@@ -150,7 +151,9 @@ export class SendStage implements StartedCalls {
     const servers = this.#parts.upstreams.servers;
     const last = servers[exchange.call.server]!;
     const first = servers[exchange.verdict.server] ?? last;
-    const endpoint = reason === null ? first.chooseAwaitable(exchange) : null;
+    const { call } = exchange;
+    const mayWait = reason === null && this.#parts.concurrency.beginCall(call, first.config);
+    const endpoint = mayWait ? first.chooseAwaitable(exchange) : null;
     if (endpoint === null) {
       const starting = reason !== null ? null : first.isStarting ? first : last.isStarting ? last : null;
       if (starting !== null && starting.config.maxQueue > 0) {
@@ -160,8 +163,15 @@ export class SendStage implements StartedCalls {
         if (!this.#starting.hold(exchange, starting, catalog)) this.#parts.write.fail(exchange, 'GW_UPSTREAM_BUSY');
         return;
       }
-      if (reason === null) exchange.call.retryAfterMs = last.retryInMs();
-      this.#parts.write.fail(exchange, reason ?? last.unavailable());
+      if (reason !== null) this.#parts.write.fail(exchange, reason);
+      else if (this.#parts.concurrency.beginCall(call, last.config)) {
+        call.retryAfterMs = last.retryInMs();
+        this.#parts.write.fail(exchange, last.unavailable());
+      } else {
+        this.#parts.counters.add(Counter.concurrencyServer);
+        call.retryAfterMs = FULL_RETRY_MS;
+        this.#parts.write.fail(exchange, 'GW_UPSTREAM_FULL');
+      }
       return;
     }
     exchange.call.server = exchange.verdict.server;
@@ -169,7 +179,9 @@ export class SendStage implements StartedCalls {
     this.#forward(exchange, endpoint, first, bytes, length);
   }
 
+  /** An endpoint for a call, which counts for the server from then on; null = it has none, or no room. */
   #choose(exchange: Exchange, server: SendServer, bytes: Uint8Array): CallTarget | null {
+    if (!this.#parts.concurrency.beginCall(exchange.call, server.config)) return null;
     if (server.needsCapabilities) this.readCapabilities(exchange, bytes);
     return server.choose(exchange);
   }

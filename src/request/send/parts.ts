@@ -3,6 +3,7 @@ import type { ErrorCode } from '../../errors.js';
 import type { Counters } from '../../shared/counters.js';
 import type { VerdictRecord } from '../../shared/verdict-record.js';
 import type { Count, Milliseconds } from '../../units.js';
+import type { Concurrency, LimitedPlace } from '../exchange/concurrency.js';
 import type { CallTarget, Exchange } from '../exchange/index.js';
 import type { ParamHeader } from './param-headers.js';
 
@@ -18,6 +19,8 @@ export interface StartingServer {
 export interface SendServer extends StartingServer {
   readonly name: string;
   readonly endpointCount: number;
+  /** As above, with its limit on calls under way at once. */
+  readonly config: StartingServer['config'] & LimitedPlace;
   /** Milliseconds a call may take; 0 = no limit. */
   readonly requestTimeoutMs: number;
   /** Whether `choose` looks at `exchange.client.capabilities`. */
@@ -76,6 +79,7 @@ export interface SendParts {
     find(version: number): SendCatalog | null;
   };
   readonly counters: Pick<Counters, 'add'>;
+  readonly concurrency: Pick<Concurrency, 'beginCall'>;
   readonly awaitedTasks: {
     /** The call as it is sent to a tool that runs only as a task. */
     asTask(exchange: Exchange, target: CallTarget, message: Buffer): Buffer;

@@ -67,6 +67,8 @@ export interface WriteParts {
   readonly exchanges: {
     /** Takes an exchange back. */
     release(exchange: Exchange): void;
+    /** Its client is answered, but its call goes on. */
+    suspended(exchange: Exchange): void;
   };
 }
 
@@ -227,6 +229,7 @@ export class WriteStage {
       exchange.verdict.kind = Verdict.forward;
     }
     this.#parts.accounting.finished(exchange);
+    this.#parts.exchanges.suspended(exchange);
     exchange.client.reply = null;
     // The request is answered: a cancellation that names it, or the end of its connection, is not about the call any more.
     exchange.client.idLength = 0;

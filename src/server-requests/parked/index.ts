@@ -59,7 +59,7 @@ export interface ParkedAnswers {
 /** What {@link ParkedCalls} reads of a server. */
 export interface ParkedServer {
   /** `maxConnections`: calls in flight at one endpoint. */
-  readonly config: { readonly maxConnections: number };
+  readonly config: { readonly maxConnections: number; readonly maxConcurrent: number };
   readonly endpoints: readonly { readonly state: EndpointState; readonly era: Era }[];
 }
 
@@ -264,7 +264,8 @@ export class ParkedCalls {
   }
 
   #connectionsOf(server: number): number {
-    return this.#parts.upstreams.servers[server]?.config.maxConnections ?? 0;
+    const config = this.#parts.upstreams.servers[server]?.config;
+    return Math.min(config?.maxConnections ?? 0, config?.maxConcurrent || Number.POSITIVE_INFINITY);
   }
 
   /** The parked call of an exchange; one of an earlier generation is removed. */

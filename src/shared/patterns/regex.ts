@@ -1,10 +1,14 @@
 /** Regular expressions of RE2 over names and values: they match in linear time, whatever the expression and the subject. */
-import { RE2JS } from 're2js';
+import { createRequire } from 'node:module';
+import type { RE2JS } from 're2js';
 import type { TextPattern } from './text.js';
 
 const NO_BYTES = new Uint8Array(0);
 /** Instructions of the compiled expression: a bound on its cost per byte. */
 const MAX_PROGRAM = 5_000;
+
+/** Loaded by the first expression: most configurations have none, and each worker would load it. */
+let engine: typeof import('re2js') | null = null;
 
 /** A regular expression that matches the whole subject, as a glob does. */
 export class RegexPattern implements TextPattern {
@@ -34,7 +38,8 @@ export class RegexPattern implements TextPattern {
 export function compileRegex(source: string): RegexPattern {
   let expression: RE2JS;
   try {
-    expression = RE2JS.compile(source);
+    engine ??= createRequire(import.meta.url)('re2js') as typeof import('re2js');
+    expression = engine.RE2JS.compile(source);
   } catch (error) {
     throw new RangeError(`is no regular expression of RE2 (${error instanceof Error ? error.message : String(error)})`);
   }

@@ -114,9 +114,10 @@ function toJsonc(value: unknown): string {
 }
 
 /** A snapshot without the places of state, which are named after the file. */
-function withoutState({ catalog, sessions, ...rest }: Snapshot): Snapshot {
+function withoutState({ catalog, logins, sessions, ...rest }: Snapshot): Snapshot {
   return {
     ...rest,
+    logins: { ...logins, folder: null },
     catalog: { ...catalog, manifestFile: null },
     sessions: { ...sessions, keyFile: null, isKeyFileOptional: false },
   };

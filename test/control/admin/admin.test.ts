@@ -62,8 +62,8 @@ test('each page answers with its type', async (t) => {
     '/readyz',
     '/revoke',
     '/unrevoke',
-    '/explain',
     '/cache/purge',
+    '/explain',
   ]);
 });
 

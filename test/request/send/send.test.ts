@@ -82,7 +82,7 @@ function stageWith(eras: readonly Era[], options: { needsCapabilities?: boolean;
     unavailable: () => 'GW_UPSTREAM_DOWN',
     retryInMs: () => 1_500,
     isStarting: false,
-    config: { maxQueue: 8, connectTimeoutMs: 1_000 },
+    config: { name: 'test', maxConcurrent: 0, maxQueue: 8, connectTimeoutMs: 1_000 },
   };
   const stage = new SendStage({
     upstreams: { servers: [server] },
@@ -94,6 +94,7 @@ function stageWith(eras: readonly Era[], options: { needsCapabilities?: boolean;
         retries += 1;
       },
     },
+    concurrency: table.concurrency,
     awaitedTasks: { asTask: (_exchange, _target, message) => message },
     write: {
       fail: (_exchange, code) => failures.push(code),

@@ -130,7 +130,7 @@ export function fixture(
     upstreams: {
       servers: [
         {
-          config: { maxConnections: options.connections ?? 512 },
+          config: { maxConnections: options.connections ?? 512, maxConcurrent: 0 },
           endpoints: options.eraOf === null ? [] : [{ state: 'ready', era: options.eraOf ?? Era.legacy }],
         },
       ],

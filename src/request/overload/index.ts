@@ -1,0 +1,49 @@
+/** Refuses requests on behalf of the overload guard, at the two places where enough is known about them. */
+import type { RouteSnapshot } from '../../config/snapshot.js';
+import type { ErrorCode } from '../../errors.js';
+import type { VerdictRecord } from '../../shared/verdict-record.js';
+import type { Exchange } from '../exchange/index.js';
+import type { OverloadGuard } from './guard.js';
+import { mayHaveRoute, workOf, workOnRoute } from './kinds.js';
+
+/** What {@link Shedding} works with. */
+export interface SheddingParts {
+  readonly guard: Pick<OverloadGuard, 'isActive' | 'hasPriorities' | 'retryAfterMs' | 'refuses'>;
+  readonly routes: {
+    /** The route of a verdict, by the rules it was made under; null = none, or they are forgotten. */
+    routeOf(verdict: VerdictRecord): Pick<RouteSnapshot, 'priority'> | null;
+  };
+  readonly write: {
+    /** Ends the exchange with an error. */
+    fail(exchange: Exchange, code: ErrorCode): void;
+  };
+}
+
+/** See the file comment; one per front. */
+export class Shedding {
+  readonly #parts: SheddingParts;
+
+  constructor(parts: SheddingParts) {
+    this.#parts = parts;
+  }
+
+  /** Refuses a decoded message whose kind does not depend on its route. @returns whether it is refused */
+  beforeDecision(exchange: Exchange): boolean {
+    const { guard } = this.#parts;
+    if (!guard.isActive || (guard.hasPriorities && mayHaveRoute(exchange))) return false;
+    return guard.refuses(workOf(exchange)) && this.#refuse(exchange);
+  }
+
+  /** Refuses a call by the priority of its route, before it is sent. @returns whether it is refused */
+  beforeSending(exchange: Exchange): boolean {
+    const { guard, routes } = this.#parts;
+    if (!guard.isActive || !guard.hasPriorities || !mayHaveRoute(exchange)) return false;
+    return guard.refuses(workOnRoute(exchange, routes.routeOf(exchange.verdict))) && this.#refuse(exchange);
+  }
+
+  #refuse(exchange: Exchange): true {
+    exchange.call.retryAfterMs = this.#parts.guard.retryAfterMs;
+    this.#parts.write.fail(exchange, 'GW_SHED');
+    return true;
+  }
+}

@@ -1,0 +1,135 @@
+/** Measures how loaded the gateway is: delay of the event loop, memory, and the rings of the workers. */
+import { totalmem } from 'node:os';
+import { getHeapStatistics } from 'node:v8';
+import type { OverloadSnapshot } from '../../config/snapshot.js';
+import type { BufferBudget } from '../../shared/buffer-budget.js';
+import type { PolicyPool } from '../../shared/policy-pool.js';
+import type { Bytes, Milliseconds } from '../../units.js';
+
+/** What can be overloaded. */
+export type Resource = 'eventLoop' | 'memory' | 'rings';
+
+/** Time over which the delay is averaged before the gateway counts as overloaded: one slow turn does not. */
+const AVERAGE_MS: Milliseconds = 500;
+/** Time over which it is averaged while requests are refused, where the guard has to follow quickly. */
+const RECENT_MS: Milliseconds = 100;
+/** While requests are refused, the delay is held at this share of the threshold, at least {@link MIN_TARGET_MS}. */
+const TARGET_SHARE = 1 / 25;
+const MIN_TARGET_MS: Milliseconds = 5;
+/** What one stall counts at most, in thresholds or targets: the longest ones are not remembered longer. */
+const MAX_STALL = 3;
+/** Samples between two looks at the memory, which cost some 20 µs. */
+const MEMORY_SAMPLES = 5;
+/** Share of the memory that may be used without a bound in the configuration, and share of the heap. */
+const FULL_SHARE = 0.9;
+/** Memory falls slowly: so far below the bound (5 %) refusals end as fast as they can. */
+const MEMORY_STEEPNESS = 20;
+
+/** What memory is measured with; tests give their own. */
+export interface MemorySource {
+  /** Resident memory of the process. */
+  rss(): Bytes;
+  /** Used share of the heap, 0 to 1. */
+  heap(): number;
+}
+
+/** This process. */
+export const PROCESS_MEMORY: MemorySource = {
+  rss: () => process.memoryUsage.rss(),
+  heap: () => {
+    const { used_heap_size, heap_size_limit } = getHeapStatistics();
+    return used_heap_size / heap_size_limit;
+  },
+};
+
+/** What {@link Load} watches. */
+export interface LoadParts {
+  readonly pool: Pick<PolicyPool, 'size' | 'slot'>;
+  readonly budget: Pick<BufferBudget, 'counts'>;
+  readonly memory: MemorySource;
+  readonly runQueue: {
+    /** Time since the last call in which the system ran something else, although the front was ready to run. */
+    waitedMs(): Milliseconds;
+  };
+}
+
+/** Memory that the process may have by its container or machine. */
+export function availableMemory(): Bytes {
+  const constrained = process.constrainedMemory();
+  return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
+}
+
+/** See the file comment. Sampled by the guard some 20 times a second. */
+export class Load {
+  readonly #parts: LoadParts;
+  readonly #available = availableMemory();
+  #samples = 0;
+  /** Average delay of the event loop. */
+  delayMs: Milliseconds = 0;
+  #recentMs: Milliseconds = 0;
+  /** Used share of the memory, of the heap or of `limits.maxBufferedBytes`, the largest; 1 = as much as allowed. */
+  memory = 0;
+  /** The same of the fullest ring, of what `overload.ringFullness` allows. */
+  rings = 0;
+
+  constructor(parts: LoadParts) {
+    this.#parts = parts;
+  }
+
+  /** @param lateMs how late a timer was that runs every `intervalMs` */
+  sample(lateMs: Milliseconds, intervalMs: Milliseconds, rules: OverloadSnapshot): void {
+    const passed = intervalMs + lateMs;
+    const { eventLoopDelayMs } = rules;
+    const average = eventLoopDelayMs === 0 ? lateMs : Math.min(lateMs, MAX_STALL * eventLoopDelayMs);
+    // To refuse more does not help against what else runs on the machine.
+    const own = Math.max(0, lateMs - this.#parts.runQueue.waitedMs());
+    const recent = Math.min(own, MAX_STALL * targetOf(eventLoopDelayMs));
+    this.delayMs += (average - this.delayMs) * (1 - Math.exp(-passed / AVERAGE_MS));
+    this.#recentMs += (recent - this.#recentMs) * (1 - Math.exp(-passed / RECENT_MS));
+    if (this.#samples % MEMORY_SAMPLES === 0) this.#sampleMemory(rules);
+    this.#samples += 1;
+    this.#sampleRings(rules);
+  }
+
+  #sampleMemory({ maxMemoryBytes }: OverloadSnapshot): void {
+    const { budget, memory } = this.#parts;
+    const allowed = maxMemoryBytes > 0 ? maxMemoryBytes : this.#available * FULL_SHARE;
+    const { bytes, maxBytes } = budget.counts;
+    this.memory = Math.max(
+      memory.rss() / allowed,
+      memory.heap() / FULL_SHARE,
+      // Larger holders are ended at the bound; what is beyond it are calls that are too small for that.
+      maxBytes > 0 ? bytes / maxBytes : 0,
+    );
+  }
+
+  #sampleRings({ ringFullness }: OverloadSnapshot): void {
+    const { pool } = this.#parts;
+    this.rings = 0;
+    if (ringFullness === 0) return;
+    for (let index = 0; index < pool.size; index += 1) {
+      const { requests, verdicts } = pool.slot(index);
+      const used = Math.max(requests.used() / requests.capacity, verdicts.used() / verdicts.capacity);
+      this.rings = Math.max(this.rings, used / ringFullness);
+    }
+  }
+
+  /** What is overloaded, null = nothing. */
+  overloaded({ eventLoopDelayMs }: OverloadSnapshot): Resource | null {
+    if (eventLoopDelayMs > 0 && this.delayMs >= eventLoopDelayMs) return 'eventLoop';
+    if (this.memory >= 1) return 'memory';
+    return this.rings >= 1 ? 'rings' : null;
+  }
+
+  /** Whether more has to be refused (up to 2) or less (down to -1); 0 = the load is right. */
+  drive({ eventLoopDelayMs }: OverloadSnapshot): number {
+    const delay = eventLoopDelayMs === 0 ? -1 : this.#recentMs / targetOf(eventLoopDelayMs) - 1;
+    const memory = (this.memory - 1) * MEMORY_STEEPNESS;
+    return Math.min(2, Math.max(-1, delay, memory, this.rings - 1));
+  }
+}
+
+/** The delay that is held while requests are refused. */
+function targetOf(eventLoopDelayMs: Milliseconds): Milliseconds {
+  return Math.max(MIN_TARGET_MS, eventLoopDelayMs * TARGET_SHARE);
+}
