@@ -26,6 +26,7 @@ const COMMON = [
   'src/shared/',
   'src/codes.ts',
   'src/errors.ts',
+  'src/policy-errors.ts',
   'src/units.ts',
   'src/package-root.ts',
   'native/',

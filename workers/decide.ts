@@ -24,12 +24,12 @@ import { Revoked } from './authenticate/revoked.js';
 import { CachedCalls } from './cached-calls.js';
 import { Finder } from './find/index.js';
 import { Action, actionOf, isCall, isList, unknownError } from './find/methods.js';
-import { Visibility } from './find/visibility.js';
 import { Guard } from './guard/index.js';
 import { CurrentClient } from './limited-client.js';
 import { RequestRecord } from './request-record.js';
 import { createRewriter, type Rewriter } from './rewrite/index.js';
 import { type FrontBell, VerdictWriter } from './verdict-writer.js';
+import { Visibility } from './visibility.js';
 
 const INTERNAL = errorNumber('GW_INTERNAL');
 const NOT_FOUND = errorNumber('GW_NOT_FOUND');

@@ -7,6 +7,7 @@ import { importsOf, sourcesBelow } from './sources.js';
  */
 export const FLOORS: readonly (readonly string[])[] = [
   ['src/error-row.ts'],
+  ['src/policy-errors.ts'],
   ['src/codes.ts', 'src/errors.ts', 'src/package-root.ts', 'src/secrets', 'src/units.ts'],
   ['native', 'src/config/schema', 'src/config/source'],
   ['src/config'],

@@ -133,7 +133,8 @@ export function catalog(
       aliases: (flags & EntryFlag.renamed) === 0 ? [] : [upstream, `${name.replace(/__.*/, '')}__${upstream}`],
     }),
   );
-  return buildTable(version, columns, [names], undiscovered);
+  // A second view has them too.
+  return buildTable(version, columns, [names, names], undiscovered);
 }
 
 /** Two tools, a prompt, a resource and a template. */

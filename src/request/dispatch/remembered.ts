@@ -37,6 +37,7 @@ export class Remembered {
     this.#addresses = new TokenSlots(this.#capacity);
     this.#attributes = new TokenSlots(this.#capacity);
     this.#plan = planBuckets(pool.snapshot);
+    this.follow();
   }
 
   /** Verdicts in the memo, outdated ones included. */

@@ -42,6 +42,8 @@ test('an empty configuration has the documented defaults', () => {
       },
     ],
     attributes: [],
+    publicUrl: null,
+    logins: { folder: null, maxLogins: 10_000, publicUrl: '' },
     rateLimits: {
       count: 'calls',
       global: null,

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Counter } from '../../../src/shared/counters.js';
 import { authOf } from '../../support/auth.js';
-import { catalog, rateLimits, route, sampleCatalog, snapshot, tokenBucket } from '../../workers/fixture.js';
+import { catalog, rateLimits, route, sampleCatalog, snapshot, tokenBucket, view } from '../../workers/fixture.js';
 import { DispatchFixture } from './fixture.js';
 
 const cacheable = (more: object = {}) => [
@@ -123,7 +123,8 @@ describe('cacheable calls', () => {
 
   it('are kept apart by view and by the headers that are part of the key, whatever else the caller sends', () => {
     const cache = { ...snapshot().cache, includeHeaders: [1] };
-    return withFixture({ cache, attributes: ['x-other', 'x-user-id'] }, async (fixture) => {
+    const views = [view(), view({ base: '/users' })];
+    return withFixture({ cache, views, attributes: ['x-other', 'x-user-id'] }, async (fixture) => {
       const callers = [
         { view: 0, attributes: '\nann' },
         { view: 1, attributes: '\nann' },

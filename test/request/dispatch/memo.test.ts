@@ -19,6 +19,7 @@ import {
   snapshot,
   tokenBucket,
   toolLimit,
+  view,
 } from '../../workers/fixture.js';
 import { DispatchFixture, type DispatchFixtureOptions } from './fixture.js';
 
@@ -90,7 +91,7 @@ describe('remembered verdicts', () => {
     ));
 
   it('are used for the same view and the same values of the headers that policy reads', () =>
-    withFixture({}, async (fixture) => {
+    withFixture({ views: [view(), view({ base: '/users' })] }, async (fixture) => {
       const changes = [{}, { view: 1 }, { attributes: 'eu' }, { attributes: 'us' }, { view: 1, attributes: 'us' }];
       for (const change of changes) await fixture.call('files__read', {}, change);
       assert.equal(hits(fixture), 0);

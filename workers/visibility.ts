@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import { Method } from '../../native/layout.js';
-import { EntryKind } from '../../src/shared/catalog-table.js';
-import type { Principal } from '../authenticate/principal.js';
-import type { Guard } from '../guard/index.js';
-import type { RequestRecord } from '../request-record.js';
-import type { Finder } from './index.js';
+import { Method } from '../native/layout.js';
+import { EntryKind } from '../src/shared/catalog-table.js';
+import type { Principal } from './authenticate/principal.js';
+import type { Finder } from './find/index.js';
+import type { Guard } from './guard/index.js';
+import type { RequestRecord } from './request-record.js';
 
 /** What is hidden from a principal. */
 export interface Hidden {
