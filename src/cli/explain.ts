@@ -1,4 +1,3 @@
-import { request } from 'undici';
 import { Catalog } from '../catalog/index.js';
 import { Manifest, ManifestError } from '../catalog/manifest.js';
 import { compileSnapshot } from '../config/compile/index.js';
@@ -161,6 +160,8 @@ async function askGateway(admin: string, body: ExplainBody): Promise<Explanation
   if (!URL.canParse(admin)) throw new UsageError('--admin must be a URL, as http://127.0.0.1:9090');
   const url = new URL('/explain', admin);
   try {
+    // Loaded by the first request, since most gateways make none.
+    const { request } = await import('undici');
     const response = await request(url, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },

@@ -1,5 +1,4 @@
 /** Asks an introspection endpoint (RFC 7662), within bounds that hold for hostile endpoints too. */
-import { request } from 'undici';
 import type { IntrospectionProvider } from '../config/auth-snapshot.js';
 
 /** What is asked, and how. */
@@ -28,6 +27,8 @@ export async function introspect(asked: IntrospectionRequest): Promise<Record<st
   const { introspectionUrl, clientId, clientSecret, timeoutMs, token } = asked;
   // Both are form-encoded before they are joined (RFC 6749 section 2.3.1).
   const credentials = Buffer.from(`${formEncoded(clientId)}:${formEncoded(clientSecret)}`).toString('base64');
+  // Loaded by the first request, since most gateways make none.
+  const { request } = await import('undici');
   const { statusCode, body } = await request(introspectionUrl, {
     method: 'POST',
     headers: {

@@ -11,6 +11,9 @@ interface CounterFamily {
   readonly members: Readonly<Partial<Record<CounterName, string>>>;
 }
 
+/** Media type of the text format of Prometheus, version 0.0.4. Written here, since prom-client is loaded where metrics are rendered alone. */
+export const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+
 /** Metrics with one sample for each of their counters. */
 export const COUNTER_FAMILIES = [
   {

@@ -2,9 +2,6 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { HistogramView } from '../shared/histogram.js';
 import { METRIC_ALIASES, type MetricAlias } from './metric-names.js';
 
-/** Media type of the text format. */
-export const METRICS_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
-
 /** Values of the labels of one sample, by label. */
 type Labels<L extends string> = Readonly<Record<L, string>>;
 

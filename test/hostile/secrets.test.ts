@@ -13,6 +13,7 @@ import { eventually, startProcess, tempFolder } from '../support/process.js';
 import { rpc } from '../support/rpc.js';
 import { everywhere, fixture, otherAuth, singleTexts } from './secret-configs.js';
 import { Canaries, onlyAt, placesOf } from './secret-places.js';
+import { policyTexts } from './secret-policy.js';
 import { ruleTexts } from './secret-rules.js';
 
 /** Nothing of a canary, plain, in base64 (of `user:password`, too) or percent-encoded, may be in a text. */
@@ -46,6 +47,7 @@ test('validate shows nothing that came from a variable, whatever the place, and 
     await everywhere(all, canaries),
     singleTexts(canaries),
     ruleTexts(canaries),
+    ...policyTexts(canaries),
     ...otherAuth(canaries, keyFile).map((auth) => ({ auth })),
   ];
   const missing = placesOf().texts.filter((place) => !canaries.placed.has(place));

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import type { Snapshot } from '../../config/snapshot.js';
 import { ERRORS, GatewayError } from '../../errors.js';
-import { METRICS_TYPE } from '../../observe/metric-registry.js';
+import { METRICS_TYPE } from '../../observe/metric-names.js';
 import { type HeadLimits, RequestHead } from '../../request/accept/http/head.js';
 import type { Count, Milliseconds } from '../../units.js';
 import { AdminRules } from './rules.js';

@@ -1,5 +1,4 @@
 /** Loads the keys of `auth.jwksUrl`, within bounds that hold for hostile endpoints too. */
-import { request } from 'undici';
 
 /** Loads key sets in this or another thread. */
 export interface KeyLoader {
@@ -24,6 +23,8 @@ export async function fetchKeys(url: string): Promise<string> {
   }
   // Not the global fetch: it drops its signal once the head is there and a garbage collection ran, and then waits for the
   // rest of a body without end. A redirect is an answer like any other here.
+  // Loaded by the first request, since most gateways make none.
+  const { request } = await import('undici');
   const { statusCode, body } = await request(target, {
     headers: { accept: 'application/jwk-set+json, application/json' },
     signal: AbortSignal.timeout(TIMEOUT_MS),

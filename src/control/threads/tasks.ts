@@ -4,7 +4,7 @@ import { buffersOf, buildCatalog } from '../../catalog/build.js';
 import { compileLists } from '../../catalog/compile-lists.js';
 import type { CatalogBuild } from '../../catalog/types.js';
 import type { ExplainInput, Explanation } from '../../explain/index.js';
-import { renderMetrics } from '../../observe/metrics.js';
+import type { ObservedState } from '../../observe/state.js';
 import { buildStats, renderStats } from '../../observe/stats.js';
 import { scanResponse } from '../../upstream/core/control.js';
 import { type ListPage, type PageSource, readPage } from '../../upstream/core/list-page.js';
@@ -15,7 +15,9 @@ import { fetchKeys } from './fetch-keys.js';
 export const TASKS = {
   compileLists,
   buildCatalog,
-  renderMetrics,
+  // Loaded by the first question as well: prom-client takes longer than the rest of the thread.
+  renderMetrics: async (state: ObservedState): Promise<string> =>
+    (await import('../../observe/metrics.js')).renderMetrics(state),
   renderStats,
   buildStats,
   fetchKeys,

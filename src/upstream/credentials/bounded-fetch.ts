@@ -1,4 +1,3 @@
-import { request } from 'undici';
 import type { Bytes, Milliseconds } from '../../units.js';
 
 /** Longest response. */
@@ -28,6 +27,8 @@ export function boundedFetch(serverUrl: string): (url: string | URL, init?: Requ
     const method = init.method ?? 'GET';
     const body = init.body === undefined || init.body === null ? null : String(init.body);
     try {
+      // Loaded by the first request, since most gateways make none.
+      const { request } = await import('undici');
       const response = await request(url, { method, headers, body, signal });
       const chunks: Uint8Array[] = [];
       let length = 0;

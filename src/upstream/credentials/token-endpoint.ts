@@ -1,5 +1,4 @@
 /** Requests to the token endpoint of an authorization server (RFC 6749 section 3.2), within bounds that hold for hostile ones too. */
-import { request } from 'undici';
 import type { TokenEndpointSnapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
 import type { Bytes, Milliseconds } from '../../units.js';
@@ -76,6 +75,8 @@ async function post(
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   try {
     // Not the global fetch: it drops its signal once the head is there and a garbage collection ran.
+    // Loaded by the first request, since most gateways make none.
+    const { request } = await import('undici');
     const response = await request(url, { method: 'POST', headers, body, signal });
     const chunks: Uint8Array[] = [];
     let length = 0;

@@ -1,6 +1,8 @@
 /** Where people point clients and browsers, on both front ends. */
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { authOf } from '../../../support/auth.js';
 import { rawRequest } from '../../../support/raw-http.js';
 import { KINDS, openTestFront, post } from '../fixture.js';
 
@@ -76,7 +78,7 @@ for (const kind of KINDS) {
 
   test(`${kind}: the page names what is open`, async (context) => {
     const transports = { sse: false, websocket: false, rest: false };
-    const front = await openTestFront(kind, undefined, { transports, auth: { type: 'bearer' } as never });
+    const front = await openTestFront(kind, undefined, { transports, auth: authOf({ type: 'bearer', tokens: [] }) });
     context.after(() => front.close());
     const { body } = await rawRequest(front.port, get('/', BROWSER), { until: (text) => text.endsWith('token.\n') });
     assert.match(body, /http:\/\/localhost\/mcp/);
