@@ -81,7 +81,7 @@ async function running(
     admin: false,
     log: { level: 'silent' },
     mcpServers: { raw: { url: upstream.url } },
-    routes: [{ match: { tools: ['raw__call'] }, requiredScopes: ['use'] }],
+    routes: [{ match: { tools: ['raw__call'] }, requiredScopes: ['use'], whenDenied: 'challenge' }],
     ...(wanted === undefined ? {} : { auth: wanted }),
     ...change,
   };
