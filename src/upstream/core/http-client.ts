@@ -82,7 +82,8 @@ export class HttpClient {
    */
   async request(request: HttpRequest): Promise<HttpAnswer> {
     const credentials = this.#credentials;
-    const headers = await credentialHeaders(credentials, null, request.signal);
+    // Without a pause where they are at hand: what is sent in turn arrives in turn.
+    const headers = credentials.current(null) ?? (await credentialHeaders(credentials, null, request.signal));
     const answer = await this.#follow(withHeaders(request, headers));
     const { status } = answer;
     if (!isCredentialStatus(status)) return answer;
