@@ -221,9 +221,18 @@ class Walker {
     const copy = objects.includes(configSchema)
       ? '; of the settings of another program copy only its servers, under "mcpServers"'
       : '';
-    const advice =
-      likely !== null ? `did you mean ${quoteKey(likely)}?` : `known keys are ${[...names].sort().join(', ')}${copy}`;
+    const advice = likely !== null ? `did you mean ${quoteKey(likely)}?` : `known keys are ${listed(names)}${copy}`;
     this.#problems.add(path, entry.at, `unknown key ${quoteKey(entry.key)}; ${advice}`);
     return null;
   }
+}
+
+/** Longest list of keys in a sentence, in characters. */
+const LISTED = 160;
+
+/** Keys in alphabetical order, as many as a sentence takes. */
+function listed(names: Iterable<string>): string {
+  const text = [...names].sort().join(', ');
+  if (text.length <= LISTED) return text;
+  return `${text.slice(0, text.lastIndexOf(',', LISTED))} and others (docs/configuration.md)`;
 }
