@@ -6,6 +6,7 @@ import type { Snapshot } from '../config/snapshot.js';
 import { ConfigError } from '../errors.js';
 import type { ExplainBody } from '../explain/body.js';
 import type { Explanation } from '../explain/index.js';
+import { boundedRequest } from '../outbound/bounded-request.js';
 import type { CatalogTable } from '../shared/catalog-table.js';
 import { type Command, EXIT, type ExitCode, type Options, oneFile, readArguments, UsageError } from './command.js';
 import { requiredFile } from './config-file.js';
@@ -40,6 +41,8 @@ const OPTIONS = {
 
 /** Longest wait for a running gateway. */
 const ADMIN_MS = 10_000;
+/** Longest explanation of one. */
+const MAX_EXPLANATION = 16 * 1024 * 1024;
 
 async function run(args: readonly string[]): Promise<ExitCode> {
   // Loaded here, since the other commands do without the policy.
@@ -160,17 +163,16 @@ async function askGateway(admin: string, body: ExplainBody): Promise<Explanation
   if (!URL.canParse(admin)) throw new UsageError('--admin must be a URL, as http://127.0.0.1:9090');
   const url = new URL('/explain', admin);
   try {
-    // Loaded by the first request, since most gateways make none.
-    const { request } = await import('undici');
-    const response = await request(url, {
+    const response = await boundedRequest(url, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(body),
+      maxBytes: MAX_EXPLANATION,
       signal: AbortSignal.timeout(ADMIN_MS),
     });
-    const answer = (await response.body.json()) as { error?: { message?: string } };
-    if (response.statusCode === 200) return answer as unknown as Explanation;
-    throw new UsageError(`the gateway at ${url.origin} answers ${response.statusCode}: ${answer.error?.message ?? ''}`);
+    const answer = JSON.parse(response.body.toString('utf8')) as { error?: { message?: string } };
+    if (response.status === 200) return answer as unknown as Explanation;
+    throw new UsageError(`the gateway at ${url.origin} answers ${response.status}: ${answer.error?.message ?? ''}`);
   } catch (error) {
     if (error instanceof UsageError) throw error;
     const reason = error instanceof Error ? error.message : String(error);
@@ -186,6 +188,7 @@ function printExplanation(found: Explanation): void {
   if (refusal !== null) {
     rows.push(['because', refusal.sentence]);
     if (refusal.scopes.length > 0) rows.push(['', `scopes needed: ${refusal.scopes.join(' ')}`]);
+    if (refusal.isHidden) rows.push(['', 'the client gets the answer for what does not exist (whenDenied: hide)']);
   }
   rows.push(['target', targetOf(found)], ['route', routeOf(found)]);
   for (const { route, lacks } of found.passedOver) rows.push(['', `not ${route}: the ${lacks} does not match`]);

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { compileSnapshot } from '../config/compile/index.js';
+import { isLoopbackHost } from '../config/compile/loopback.js';
 import { loadConfigFile } from '../config/load.js';
 import type { Snapshot } from '../config/snapshot.js';
 import type { Milliseconds } from '../units.js';
@@ -111,20 +112,19 @@ async function run(args: readonly string[]): Promise<ExitCode> {
 
 /** @param before the redirect URL of the last registration, whose port is used again where it is free */
 async function openCallback(auth: OAuthSnapshot, before: string): Promise<{ callback: Callback; redirectUrl: string }> {
-  const [{ Callback }, { isLoopback }, { CALLBACK_PATH }] = await Promise.all([
+  const [{ Callback }, { CALLBACK_PATH }] = await Promise.all([
     import('./callback.js'),
-    import('../upstream/credentials/bounded-fetch.js'),
     import('../request/accept/http/paths.js'),
   ]);
   const own = new URL(`http://127.0.0.1:${auth.redirectPort}${CALLBACK_PATH}`);
   if (auth.redirectUrl !== '') {
     const url = new URL(auth.redirectUrl);
-    if (url.protocol === 'http:' && isLoopback(url)) {
+    if (url.protocol === 'http:' && isLoopbackHost(url.hostname)) {
       return { callback: await opened(Callback, url), redirectUrl: auth.redirectUrl };
     }
     throw new UsageError(`auth.redirectUrl of "${auth.server}" leads to a gateway; use the link in its log or /stats`);
   }
-  if (auth.redirectPort === 0 && before !== '' && isLoopback(new URL(before))) {
+  if (auth.redirectPort === 0 && before !== '' && isLoopbackHost(new URL(before).hostname)) {
     try {
       return { callback: await Callback.open(new URL(before)), redirectUrl: before };
     } catch {

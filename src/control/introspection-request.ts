@@ -1,5 +1,7 @@
 /** Asks an introspection endpoint (RFC 7662), within bounds that hold for hostile endpoints too. */
 import type { IntrospectionProvider } from '../config/auth-snapshot.js';
+import { boundedRequest } from '../outbound/bounded-request.js';
+import { clientSecretBasic } from '../outbound/client-secret-basic.js';
 
 /** What is asked, and how. */
 export type IntrospectionRequest = Pick<
@@ -25,39 +27,25 @@ const MAX_BYTES = 64 * 1024;
  */
 export async function introspect(asked: IntrospectionRequest): Promise<Record<string, unknown>> {
   const { introspectionUrl, clientId, clientSecret, timeoutMs, token } = asked;
-  // Both are form-encoded before they are joined (RFC 6749 section 2.3.1).
-  const credentials = Buffer.from(`${formEncoded(clientId)}:${formEncoded(clientSecret)}`).toString('base64');
-  // Loaded by the first request, since most gateways make none.
-  const { request } = await import('undici');
-  const { statusCode, body } = await request(introspectionUrl, {
+  const { status, body } = await boundedRequest(introspectionUrl, {
     method: 'POST',
     headers: {
       accept: 'application/json',
-      authorization: `Basic ${credentials}`,
+      authorization: clientSecretBasic(clientId, clientSecret),
       'content-type': 'application/x-www-form-urlencoded',
     },
     body: new URLSearchParams({ token, token_type_hint: 'access_token' }).toString(),
+    maxBytes: MAX_BYTES,
     signal: AbortSignal.timeout(timeoutMs),
   });
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of body as AsyncIterable<Uint8Array>) {
-    length += chunk.length;
-    if (length > MAX_BYTES) throw new Error(`its answer is larger than ${MAX_BYTES} bytes`);
-    chunks.push(chunk);
-  }
-  if (statusCode !== 200) throw new Error(`it answered with status ${statusCode}`);
+  if (status !== 200) throw new Error(`it answered with status ${status}`);
   let answer: unknown;
   try {
-    answer = JSON.parse(Buffer.concat(chunks).toString('utf8'));
+    answer = JSON.parse(body.toString('utf8'));
   } catch {
     throw new Error('its answer is not JSON');
   }
   const members = typeof answer === 'object' && answer !== null ? (answer as Record<string, unknown>) : {};
   if (typeof members['active'] !== 'boolean') throw new Error('its answer does not say whether the token is active');
   return members;
-}
-
-function formEncoded(text: string): string {
-  return new URLSearchParams([['', text]]).toString().slice(1);
 }

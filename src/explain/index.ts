@@ -29,7 +29,13 @@ export interface Explanation {
   readonly name: string;
   readonly isAllowed: boolean;
   /** Why not. */
-  readonly refusal: { readonly code: ErrorCode; readonly sentence: string; readonly scopes: readonly string[] } | null;
+  readonly refusal: {
+    readonly code: ErrorCode;
+    readonly sentence: string;
+    readonly scopes: readonly string[];
+    /** The client does not get this reason, but the answer for what does not exist. */
+    readonly isHidden: boolean;
+  } | null;
   readonly client: {
     /** `null` = anonymous, or without a credential. */
     readonly subject: string | null;
@@ -81,7 +87,9 @@ export interface ExplainInput {
  * @throws QuestionError for a call that no client could send
  */
 export function explain(call: ExplainedCall, snapshot: Snapshot, catalog: CatalogTable): Explanation {
-  const decided = decide(call, snapshot, catalog);
+  const actual = decide(call, snapshot, catalog);
+  // An operator is to see why a call is refused, whatever the client is told.
+  const decided = actual.verdict.kind === Verdict.deny ? decide(call, challenging(snapshot), catalog) : actual;
   const { verdict, finder } = decided;
   const { routes, servers } = snapshot;
   const isKnown = verdict.error < 0 || !ERROR_CODES[verdict.error]?.startsWith('GW_UNAUTHENTICATED');
@@ -93,7 +101,7 @@ export function explain(call: ExplainedCall, snapshot: Snapshot, catalog: Catalo
     method: call.method,
     name: call.name,
     isAllowed: verdict.kind !== Verdict.deny,
-    refusal: refusalOf(decided),
+    refusal: refusalOf(decided, actual),
     client: {
       subject: snapshot.auth.providers.length === 0 ? null : call.subject,
       scopes: call.scopes,
@@ -118,10 +126,17 @@ export function explain(call: ExplainedCall, snapshot: Snapshot, catalog: Catalo
   };
 }
 
-function refusalOf({ verdict, payload }: Decided): Explanation['refusal'] {
+/** @param actual what the client is told */
+function refusalOf({ verdict, payload }: Decided, actual: Decided): Explanation['refusal'] {
   if (verdict.kind !== Verdict.deny) return null;
   const code = ERROR_CODES[verdict.error] ?? 'GW_INTERNAL';
-  return { code, sentence: ERRORS[code].sentence, scopes: payload.split(' ').filter((scope) => scope !== '') };
+  const scopes = payload.split(' ').filter((scope) => scope !== '');
+  return { code, sentence: ERRORS[code].sentence, scopes, isHidden: verdict.error !== actual.verdict.error };
+}
+
+/** The rules without those that hide. */
+function challenging(snapshot: Snapshot): Snapshot {
+  return { ...snapshot, routes: snapshot.routes.map((route) => ({ ...route, whenDenied: 'challenge' as const })) };
 }
 
 function targetOf({ finder }: Decided, { servers }: Snapshot, catalog: CatalogTable): Explanation['target'] {

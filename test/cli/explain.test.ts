@@ -15,7 +15,6 @@ routes:
     match: { tools: ["files__*"], arguments: { /filter/kind: [1, "a*"] } }
     servers: [spare, files]
     permissions: [write]
-    whenDenied: challenge
     cache: { ttlMs: 5000 }
   - name: lists
     match: { methods: ["tools/list"], principals: ["a*"] }
@@ -32,7 +31,11 @@ async function explained(t: TestScope, args: readonly string[]): Promise<Explana
 test('explain decides as a worker would', async (t) => {
   const call = ['--as', 'ann', '--scopes', 'use', '--tool', 'files__write'];
   const refused = await explained(t, [...call, '--argument', '/filter/kind=abc']);
-  assert.deepEqual([refused.code, refused.refusal?.code], [1, 'GW_INSUFFICIENT_PERMISSION']);
+  assert.deepEqual(
+    [refused.code, refused.refusal?.code, refused.refusal?.isHidden],
+    [1, 'GW_INSUFFICIENT_PERMISSION', true],
+    'the reason, although the client is told that the tool does not exist',
+  );
   const allowed = await explained(t, [...call, '--argument', '/filter/kind=1', '--permissions', 'read,write']);
   assert.deepEqual(
     [allowed.code, allowed.route?.name, allowed.servers, allowed.cache?.ttlMs, allowed.readsArguments],

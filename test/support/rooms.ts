@@ -13,7 +13,7 @@ export const FLOORS: readonly (readonly string[])[] = [
   ['src/config'],
   ['src/shared/limiters'],
   ['src/shared'],
-  ['src/protocol', 'src/shared/patterns'],
+  ['src/outbound', 'src/protocol', 'src/shared/patterns'],
   ['src/config/compile', 'src/request/exchange'],
   // The stages of a request, and what they and the upstreams stand on.
   [

@@ -1,4 +1,6 @@
 /** Loads the keys of `auth.jwksUrl`, within bounds that hold for hostile endpoints too. */
+import { isLoopbackHost } from '../../config/compile/loopback.js';
+import { boundedRequest } from '../../outbound/bounded-request.js';
 
 /** Loads key sets in this or another thread. */
 export interface KeyLoader {
@@ -18,34 +20,17 @@ const TIMEOUT_MS = 5_000;
  */
 export async function fetchKeys(url: string): Promise<string> {
   const target = new URL(url);
-  if (target.protocol !== 'https:' && !(target.protocol === 'http:' && isLoopback(target.hostname))) {
+  if (target.protocol !== 'https:' && !(target.protocol === 'http:' && isLoopbackHost(target.hostname))) {
     throw new Error('keys are loaded over https, or over http from this machine');
   }
-  // Not the global fetch: it drops its signal once the head is there and a garbage collection ran, and then waits for the
-  // rest of a body without end. A redirect is an answer like any other here.
-  // Loaded by the first request, since most gateways make none.
-  const { request } = await import('undici');
-  const { statusCode, body } = await request(target, {
+  const { status, body } = await boundedRequest(target, {
     headers: { accept: 'application/jwk-set+json, application/json' },
+    maxBytes: MAX_BYTES,
     signal: AbortSignal.timeout(TIMEOUT_MS),
   });
-  if (statusCode !== 200) {
-    await body.dump();
-    throw new Error('the answer is not 200');
-  }
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of body as AsyncIterable<Uint8Array>) {
-    length += chunk.length;
-    if (length > MAX_BYTES) throw new Error('the key set is too large');
-    chunks.push(chunk);
-  }
-  const text = Buffer.concat(chunks).toString('utf8');
+  if (status !== 200) throw new Error('the answer is not 200');
+  const text = body.toString('utf8');
   const parsed = JSON.parse(text) as { keys?: unknown } | null;
   if (parsed === null || typeof parsed !== 'object' || !Array.isArray(parsed.keys)) throw new Error('not a key set');
   return text;
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(host);
 }

@@ -1,3 +1,5 @@
+import { isLoopbackHost } from '../../config/compile/loopback.js';
+import { AnswerTooLarge, boundedRequest } from '../../outbound/bounded-request.js';
 import type { Bytes, Milliseconds } from '../../units.js';
 
 /** Longest response. */
@@ -16,10 +18,10 @@ export class UnreachableError extends Error {}
  * @param serverUrl of the upstream
  */
 export function boundedFetch(serverUrl: string): (url: string | URL, init?: RequestInit) => Promise<Response> {
-  const mayBePlain = isLoopback(new URL(serverUrl));
+  const mayBePlain = isLoopbackHost(new URL(serverUrl).hostname);
   return async (target, init = {}) => {
     const url = new URL(target);
-    if (url.protocol !== 'https:' && !(url.protocol === 'http:' && mayBePlain && isLoopback(url))) {
+    if (url.protocol !== 'https:' && !(url.protocol === 'http:' && mayBePlain && isLoopbackHost(url.hostname))) {
       throw new UnreachableError(`${url.origin} is not asked: it must be https`);
     }
     const headers = Object.fromEntries(new Headers(init.headers).entries());
@@ -27,25 +29,16 @@ export function boundedFetch(serverUrl: string): (url: string | URL, init?: Requ
     const method = init.method ?? 'GET';
     const body = init.body === undefined || init.body === null ? null : String(init.body);
     try {
-      // Loaded by the first request, since most gateways make none.
-      const { request } = await import('undici');
-      const response = await request(url, { method, headers, body, signal });
-      const chunks: Uint8Array[] = [];
-      let length = 0;
-      for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
-        length += chunk.length;
-        if (length > MAX_BYTES) throw new UnreachableError(`the answer of ${url.origin} is too large`);
-        chunks.push(chunk);
-      }
-      const status = response.statusCode;
+      const { status, ...answer } = await boundedRequest(url, { method, headers, body, maxBytes: MAX_BYTES, signal });
       if (status === 429 || status >= 500) throw new UnreachableError(`${url.origin} answered ${status}`);
       const fields = new Headers();
-      for (const [name, value] of Object.entries(response.headers)) {
+      for (const [name, value] of Object.entries(answer.headers)) {
         for (const item of [value ?? []].flat()) fields.append(name, item);
       }
-      return new Response(NO_BODY.has(status) ? null : Buffer.concat(chunks), { status, headers: fields });
+      return new Response(NO_BODY.has(status) ? null : new Uint8Array(answer.body), { status, headers: fields });
     } catch (error) {
       if (error instanceof UnreachableError) throw error;
+      if (error instanceof AnswerTooLarge) throw new UnreachableError(`the answer of ${url.origin} is too large`);
       if (signal.aborted) throw new UnreachableError(`${url.origin} did not answer within ${TIMEOUT_MS / 1_000} s`);
       const { code } = error as { code?: unknown };
       throw new UnreachableError(
@@ -53,9 +46,4 @@ export function boundedFetch(serverUrl: string): (url: string | URL, init?: Requ
       );
     }
   };
-}
-
-/** A loopback address or `localhost`. */
-export function isLoopback({ hostname }: URL): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
 }

@@ -1,6 +1,8 @@
 /** Requests to the token endpoint of an authorization server (RFC 6749 section 3.2), within bounds that hold for hostile ones too. */
 import type { TokenEndpointSnapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
+import { AnswerTooLarge, boundedRequest } from '../../outbound/bounded-request.js';
+import { clientSecretBasic } from '../../outbound/client-secret-basic.js';
 import type { Bytes, Milliseconds } from '../../units.js';
 import { excerpt } from '../core/reasons.js';
 
@@ -55,16 +57,10 @@ export async function requestToken(
     body.set('client_id', clientId);
     body.set('client_secret', clientSecret);
   } else {
-    // Both parts are form-encoded first (RFC 6749 2.3.1).
-    const pair = `${formEncoded(clientId)}:${formEncoded(clientSecret)}`;
-    headers['authorization'] = `Basic ${Buffer.from(pair).toString('base64')}`;
+    headers['authorization'] = clientSecretBasic(clientId, clientSecret);
   }
   const { status, text } = await post(endpoint.tokenUrl, headers, body.toString());
   return status === 200 ? readToken(text) : refusal(status, text);
-}
-
-function formEncoded(text: string): string {
-  return new URLSearchParams([['', text]]).toString().slice(1);
 }
 
 async function post(
@@ -74,20 +70,10 @@ async function post(
 ): Promise<{ status: number; text: string }> {
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   try {
-    // Not the global fetch: it drops its signal once the head is there and a garbage collection ran.
-    // Loaded by the first request, since most gateways make none.
-    const { request } = await import('undici');
-    const response = await request(url, { method: 'POST', headers, body, signal });
-    const chunks: Uint8Array[] = [];
-    let length = 0;
-    for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
-      length += chunk.length;
-      if (length > MAX_BYTES) throw new TokenError('The answer of the token endpoint is too large.');
-      chunks.push(chunk);
-    }
-    return { status: response.statusCode, text: Buffer.concat(chunks).toString('utf8') };
+    const answer = await boundedRequest(url, { method: 'POST', headers, body, maxBytes: MAX_BYTES, signal });
+    return { status: answer.status, text: answer.body.toString('utf8') };
   } catch (error) {
-    if (error instanceof TokenError) throw error;
+    if (error instanceof AnswerTooLarge) throw new TokenError('The answer of the token endpoint is too large.');
     if (signal.aborted) throw new TokenError(`The token endpoint did not answer within ${TIMEOUT_MS / 1_000} s.`);
     const code = (error as { code?: unknown }).code;
     throw new TokenError(
