@@ -80,7 +80,9 @@ for (const kind of KINDS) {
     const transports = { sse: false, websocket: false, rest: false };
     const front = await openTestFront(kind, undefined, { transports, auth: authOf({ type: 'bearer', tokens: [] }) });
     context.after(() => front.close());
-    const { body } = await rawRequest(front.port, get('/', BROWSER), { until: (text) => text.endsWith('authenticate.\n') });
+    const { body } = await rawRequest(front.port, get('/', BROWSER), {
+      until: (text) => text.endsWith('authenticate.\n'),
+    });
     assert.match(body, /http:\/\/localhost\/mcp/);
     assert.doesNotMatch(body, /sse|\/ws|openapi/);
     assert.match(body, /wss\. Clients have to authenticate\.\n$/);
