@@ -415,8 +415,8 @@ export class Decider {
     }
     const { low, high, entries } = this.#visibility.hiddenFrom(principal, request, this.#finder);
     const { head } = this.#verdict;
-    head.audienceLow = low;
-    head.audienceHigh = high;
+    head.hiddenLow = low;
+    head.hiddenHigh = high;
     this.#verdict.permit(Verdict.local, principal.expiresAt, this.#guard, entries);
   }
 

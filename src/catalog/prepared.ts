@@ -5,8 +5,8 @@ import { decodeString } from '../protocol/json-cursor.js';
 import { Era, LATEST_LEGACY } from '../protocol/revisions.js';
 import { judgedUri, normalUri } from '../protocol/uri.js';
 import type { ListQuery } from '../request/write/local.js';
-import type { Audience } from '../shared/audience.js';
 import { type CatalogTable, EntryKind } from '../shared/catalog-table.js';
+import type { HiddenEntries } from '../shared/hidden-entries.js';
 import { packedText, packedView } from '../shared/packed.js';
 import { ByteTable } from '../shared/patterns/byte-table.js';
 import type { Bytes, Milliseconds } from '../units.js';
@@ -52,7 +52,7 @@ export class PreparedCatalog {
   /** By position in `Snapshot.views`. */
   readonly #views: readonly PreparedLists[];
   readonly #listSets: ReadonlyMap<string, PreparedLists>;
-  /** The lists of audiences. */
+  /** The lists of clients from which something is hidden. */
   readonly #visibleLists: LRUCache<string, PreparedList>;
   readonly #expiresAt: number;
   readonly #ttlMs: Milliseconds;
@@ -168,12 +168,12 @@ export class PreparedCatalog {
    */
   page(method: number, revision: number, cursor: Uint8Array | null, query: ListQuery = SHARED): Uint8Array | null {
     const era = revision > LATEST_LEGACY ? Era.modern : Era.legacy;
-    const { audience, set, view } = query;
+    const { hidden, set, view } = query;
     const lists = (set === '' ? undefined : this.#listSets.get(set)) ?? this.#views[view];
     const position = listOf(method);
     let list = lists?.[era]?.[position];
-    if (list !== undefined && audience !== null) {
-      list = this.#visible(list, audience, `${audience.number} ${view} ${set} ${era} ${position}`);
+    if (list !== undefined && hidden !== null) {
+      list = this.#visible(list, hidden, `${hidden.number} ${view} ${set} ${era} ${position}`);
     }
     const bytes = cursor === null ? list?.first : list?.byCursor.get(cursorText(cursor));
     if (list === undefined || bytes === undefined) return null;
@@ -182,13 +182,13 @@ export class PreparedCatalog {
     return bytes;
   }
 
-  /** What an audience sees of a list. @param key of the list among those of all audiences */
-  #visible(list: PreparedList, audience: Audience, key: string): PreparedList {
+  /** A list without what is hidden. @param key of the list among those of all sets of hidden entries */
+  #visible(list: PreparedList, hidden: HiddenEntries, key: string): PreparedList {
     const known = this.#visibleLists.get(key);
     if (known !== undefined) return known;
     const { ends, entries, pages, shape, starts } = list.built;
     const text = Buffer.from(pages.bytes.buffer, pages.bytes.byteOffset, pages.bytes.byteLength);
-    const seen = [...entries.keys()].filter((item) => !audience.hides(entries[item]!));
+    const seen = [...entries.keys()].filter((item) => !hidden.hides(entries[item]!));
     const items = seen.map((item) => text.toString('latin1', starts[item], ends[item]));
     const shown = prepareList(buildList(shape, items, []));
     this.#visibleLists.set(key, shown);
@@ -239,7 +239,7 @@ function listOf(method: number): number {
   return method === Method.resourcesList ? 2 : 3;
 }
 
-const SHARED: ListQuery = { view: 0, set: '', audience: null };
+const SHARED: ListQuery = { view: 0, set: '', hidden: null };
 
 function prepareLists(lists: readonly (readonly BuiltList[])[]): PreparedLists {
   return lists.map((ofEra) => ofEra.map(prepareList));

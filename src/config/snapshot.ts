@@ -299,7 +299,7 @@ export interface LimitsSnapshot {
   /** Verdicts remembered. */
   readonly maxMemo: Count;
   readonly maxTools: Count;
-  /** Lists and combinations of lists that are kept for clients with dedicated endpoints, and audiences. */
+  /** Lists and combinations of lists that are kept for clients with dedicated endpoints, and sets of hidden entries. */
   readonly maxClientLists: Count;
   /** Lists of clients from which something is hidden. */
   readonly maxListBytes: Bytes;

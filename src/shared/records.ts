@@ -131,8 +131,8 @@ export const VerdictWord = {
   subject: 16,
   variant: 20,
   /** Digest of what lists hide from the client; both 0 = nothing. The payload of a verdict on a list has a bit for each entry. */
-  audienceLow: 21,
-  audienceHigh: 22,
+  hiddenLow: 21,
+  hiddenHigh: 22,
   limit: 23,
   /** The first of {@link CALL_BUCKET_WORDS}. */
   buckets: 24,

@@ -41,8 +41,8 @@ export class VerdictRecord {
   /** The rate-limit buckets (buckets.ts) that every such call takes from. */
   readonly buckets = new CallBuckets();
   /** See {@link VerdictWord}. */
-  audienceLow = 0;
-  audienceHigh = 0;
+  hiddenLow = 0;
+  hiddenHigh = 0;
   /** Bytes of the payload behind the head. */
   payloadLength = 0;
   /** 128 bits of the subject's digest; all 0 = anonymous. */
@@ -75,8 +75,8 @@ export class VerdictRecord {
     this.cacheKey = words[at + VerdictWord.cacheKey]!;
     buckets.read(words, at + VerdictWord.buckets);
     this.payloadLength = words[at + VerdictWord.payloadLength]!;
-    this.audienceLow = words[at + VerdictWord.audienceLow]!;
-    this.audienceHigh = words[at + VerdictWord.audienceHigh]!;
+    this.hiddenLow = words[at + VerdictWord.hiddenLow]!;
+    this.hiddenHigh = words[at + VerdictWord.hiddenHigh]!;
     for (let word = 0; word < 4; word += 1) subject[word] = words[at + VerdictWord.subject + word]!;
   }
 
@@ -102,8 +102,8 @@ export class VerdictRecord {
     words[at + VerdictWord.cacheKey] = this.cacheKey;
     buckets.write(words, at + VerdictWord.buckets);
     words[at + VerdictWord.payloadLength] = this.payloadLength;
-    words[at + VerdictWord.audienceLow] = this.audienceLow;
-    words[at + VerdictWord.audienceHigh] = this.audienceHigh;
+    words[at + VerdictWord.hiddenLow] = this.hiddenLow;
+    words[at + VerdictWord.hiddenHigh] = this.hiddenHigh;
     for (let word = 0; word < 4; word += 1) words[at + VerdictWord.subject + word] = subject[word]!;
   }
 

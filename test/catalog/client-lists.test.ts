@@ -18,7 +18,7 @@ async function catalogWith(...discoveries: Discovery[]): Promise<Catalog> {
 
 function namesIn({ current }: Catalog, set: string, revision: number, method: number = Method.toolsList): string[] {
   const { tools, resources } = JSON.parse(
-    Buffer.from(current.page(method, revision, null, { view: 0, set, audience: null })!).toString(),
+    Buffer.from(current.page(method, revision, null, { view: 0, set, hidden: null })!).toString(),
   );
   return (tools ?? resources).map((item: { name: string; uri?: string }) => item.uri ?? item.name);
 }

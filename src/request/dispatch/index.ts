@@ -16,9 +16,9 @@ import { maxResultBytes, type Ring } from '../../shared/ring.js';
 import type { Count } from '../../units.js';
 import { type Exchange, MessageFlag, Phase } from '../exchange/index.js';
 import type { ExchangeTable } from '../exchange/table.js';
-import { Audiences } from './audiences.js';
 import { CallArguments, hasFurtherParams } from './call-arguments.js';
 import { HangWatch } from './hang-watch.js';
+import { HiddenSets } from './hidden-sets.js';
 import type { DecidedExchanges, DispatcherOptions } from './options.js';
 import { hasArguments, Pass, passWith } from './pass.js';
 import { type Answered, type Policy, type Question, Questions } from './questions.js';
@@ -56,7 +56,7 @@ export class Dispatcher implements Policy, PoolListener {
   readonly #remembered: Remembered;
   readonly #questions: Questions;
   /** What is hidden from the clients of lists. */
-  readonly audiences = new Audiences();
+  readonly hiddenSets = new HiddenSets();
   #previousCatalog = -1;
   #payload = Buffer.alloc(4096);
   #scheduled = false;
@@ -160,7 +160,7 @@ export class Dispatcher implements Policy, PoolListener {
   /** Goes on at once if the verdict is remembered. */
   #useRemembered(exchange: Exchange, bytes: Uint8Array, length: number): boolean {
     const { verdict } = exchange;
-    if (!this.#remembered.lookup(exchange, bytes) || !this.audiences.covers(verdict)) {
+    if (!this.#remembered.lookup(exchange, bytes) || !this.hiddenSets.covers(verdict)) {
       this.#pool.counters.add(Counter.memoMisses);
       return false;
     }
@@ -323,7 +323,7 @@ export class Dispatcher implements Policy, PoolListener {
       this.#secondPass(exchange);
       return;
     }
-    this.audiences.learn(verdict, payload, snapshot.limits.maxClientLists);
+    this.hiddenSets.learn(verdict, payload, snapshot.limits.maxClientLists);
     this.#passes[exchange.slot] = Pass.none;
     exchange.enter(Phase.sending);
     this.#decide(exchange, exchange.message.body, exchange.message.bodyLength, payload);

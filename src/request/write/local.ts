@@ -9,7 +9,7 @@ import type { Snapshot } from '../../config/snapshot.js';
 import { applyEdits, findMember, type Range, removeMembers, stringValue } from '../../protocol/json-cursor.js';
 import { levelNumber } from '../../protocol/levels.js';
 import { Era, LATEST_LEGACY, MODERN, revisionNumber } from '../../protocol/revisions.js';
-import type { Audience } from '../../shared/audience.js';
+import type { HiddenEntries } from '../../shared/hidden-entries.js';
 import { Operation } from '../../shared/records.js';
 import type { VerdictRecord } from '../../shared/verdict-record.js';
 import { type Exchange, MessageFlag, Phase, type SessionLike, sessionMissing } from '../exchange/index.js';
@@ -36,7 +36,7 @@ export interface ListQuery {
   /** The list set of clients for which some servers have lists of their own; '' or an unknown one = the lists that all share. */
   readonly set: string;
   /** What is hidden from the client; null = nothing. */
-  readonly audience: Audience | null;
+  readonly hidden: HiddenEntries | null;
 }
 
 /** The lists of clients for which some servers have lists of their own. */
@@ -81,9 +81,11 @@ export interface LocalParts {
     find(version: number): PreparedAnswers | null;
   };
   readonly dispatch: {
-    readonly audiences: {
+    readonly hiddenSets: {
       /** What is hidden from the client of a verdict on a list; null = nothing. */
-      find(verdict: VerdictRecord): Audience | null;
+      find(verdict: VerdictRecord): HiddenEntries | null;
+      /** Whether that is known; false = it was forgotten since. */
+      covers(verdict: VerdictRecord): boolean;
     };
     /** Has a request decided again. */
     dispatch(exchange: Exchange, bytes: Uint8Array, length: number): void;
@@ -208,22 +210,28 @@ export class LocalAnswers {
     const cursor = start < 0 ? null : bytes.subarray(start, exchange.message.spans.cursorEnd);
     const set = this.#parts.listSets.setFor(exchange, bytes);
     if (set !== null) void this.#listWhen(set, exchange, Buffer.from(bytes.subarray(0, length)), method);
-    else this.#page(exchange, method, cursor, this.#judgedCatalog(exchange), '');
+    else this.#page(exchange, method, cursor, '');
   }
 
-  /** The catalog that the verdict is about: of a newer one it is not known what the client may see. */
-  #judgedCatalog({ verdict }: Exchange): PreparedAnswers {
+  /** The catalog that the verdict is about, since of a newer one it is not known what the client may see; null = it was dropped. */
+  #judgedCatalog({ verdict }: Exchange): PreparedAnswers | null {
     const { catalog, catalogs, config } = this.#parts;
     const { current } = catalog;
     if (verdict.catalogVersion === current.version || !restrictsLists(config.current)) return current;
-    return catalogs.find(verdict.catalogVersion) ?? current;
+    return catalogs.find(verdict.catalogVersion);
   }
 
-  #page(exchange: Exchange, method: number, cursor: Uint8Array | null, catalog: PreparedAnswers, set: string): void {
+  #page(exchange: Exchange, method: number, cursor: Uint8Array | null, set: string): void {
     const { dispatch, write } = this.#parts;
+    const catalog = this.#judgedCatalog(exchange);
+    // What is hidden may be forgotten while the lists of the client are read: then nothing is shown rather than everything.
+    if (catalog === null || !dispatch.hiddenSets.covers(exchange.verdict)) {
+      write.refuse(exchange, 'GW_OVERLOADED');
+      return;
+    }
     const revision = exchange.client.era === Era.modern ? MODERN : exchange.client.revision;
-    const audience = dispatch.audiences.find(exchange.verdict);
-    const page = catalog.page(method, revision, cursor, { view: exchange.client.caller.view, set, audience });
+    const hidden = dispatch.hiddenSets.find(exchange.verdict);
+    const page = catalog.page(method, revision, cursor, { view: exchange.client.caller.view, set, hidden });
     if (page === null) write.refuse(exchange, 'GW_INVALID_CURSOR');
     else write.result(exchange, page);
   }
@@ -244,7 +252,7 @@ export class LocalAnswers {
     }
     const { cursorEnd, cursorStart } = exchange.message.spans;
     const cursor = cursorStart < 0 ? null : body.subarray(cursorStart, cursorEnd);
-    this.#page(exchange, method, cursor, this.#judgedCatalog(exchange), name);
+    this.#page(exchange, method, cursor, name);
   }
 
   #initialize(exchange: Exchange, bytes: Uint8Array): void {

@@ -1,6 +1,6 @@
-/** Clients from which the same entries of one catalog version are hidden. */
-export class Audience {
-  /** Differs from that of every other audience of this front. */
+/** Entries of one catalog version that are hidden from some clients. */
+export class HiddenEntries {
+  /** Differs from that of every other set of this front. */
   readonly number: number;
   readonly catalogVersion: number;
   /** Digest of {@link hidden}. */
