@@ -15,6 +15,7 @@ import {
   parseMessages,
   rpc,
 } from '../support/rpc.js';
+import { shared } from '../support/shared.js';
 import { countingStdio } from '../support/upstreams.js';
 
 interface Answer {
@@ -67,21 +68,22 @@ const STREAM_ONLY = [
 const NEITHER = ['text/html', 'image/*, application/xml', '*/*;q=0', 'application/jsonp'];
 
 /** A gateway whose one server has the tools `echo` and `slow`, which reports progress. */
-async function fixture(scope: TestScope, frontEnd: 'uws' | 'node', family: 'legacy' | 'modern', more: object = {}) {
+const fixture = shared(async (scope: TestScope, frontEnd: 'uws' | 'node', family: 'legacy' | 'modern') => {
   const { entry } = await countingStdio(scope, family);
-  const gateway = await startGateway(scope, { mcpServers: { peer: entry }, ...more }, { frontEnd });
+  const config = { mcpServers: { peer: entry }, limits: { maxHeldBytes: 16_384 } };
+  const gateway = await startGateway(scope, config, { frontEnd });
   await eventually('the upstream is listed', async () => {
     const { message } = await modernRpc(gateway.url, 'tools/list');
     return message.result.tools.length > 0;
   });
   return gateway;
-}
+});
 
 for (const frontEnd of ['uws', 'node'] as const) {
   for (const family of ['legacy', 'modern'] as const) {
     describe(`a client of a ${family} server on ${frontEnd}`, () => {
-      it('gets JSON, a stream, or 406, by what it accepts', async (scope) => {
-        const { url } = await fixture(scope, frontEnd, family);
+      it('gets JSON, a stream, or 406, by what it accepts', async () => {
+        const { url } = await fixture(frontEnd, family);
         const session = await openSession(url);
         const slow = { name: 'peer__slow', arguments: { ms: 20, steps: 2 } };
         const legacyCall = {
@@ -130,8 +132,8 @@ for (const frontEnd of ['uws', 'node'] as const) {
         assert.deepEqual([unread.status, unread.type], [400, 'application/json'], 'refusals have their status');
       });
 
-      it('initializes whatever it accepts', async (scope) => {
-        const { url } = await fixture(scope, frontEnd, family);
+      it('initializes whatever it accepts', async () => {
+        const { url } = await fixture(frontEnd, family);
         const params = { protocolVersion: '2025-03-26', capabilities: {}, clientInfo: { name: 'x', version: '1' } };
         const initialize = { jsonrpc: '2.0', id: 0, method: 'initialize', params };
         for (const accept of [...JSON_ONLY, ...STREAM_ONLY]) {
@@ -145,8 +147,8 @@ for (const frontEnd of ['uws', 'node'] as const) {
         }
       });
 
-      it('gets a large answer in the form that it accepts', async (scope) => {
-        const { url } = await fixture(scope, frontEnd, family, { limits: { maxHeldBytes: 16_384 } });
+      it('gets a large answer in the form that it accepts', async () => {
+        const { url } = await fixture(frontEnd, family);
         const session = await openSession(url);
         const text = 'x'.repeat(100_000);
         const call = {
@@ -168,8 +170,8 @@ for (const frontEnd of ['uws', 'node'] as const) {
   }
 
   describe(`a stream that is asked for on ${frontEnd}`, () => {
-    it('is opened unless Accept excludes it', async (scope) => {
-      const { url } = await fixture(scope, frontEnd, 'legacy');
+    it('is opened unless Accept excludes it', async () => {
+      const { url } = await fixture(frontEnd, 'legacy');
       const session = await openSession(url);
       for (const accept of ['application/json', 'text/html', '*/*, text/event-stream;q=0']) {
         const reply = await send(url, 'GET', undefined, accept, session.headers);

@@ -7,6 +7,7 @@ import { answer, liveCall } from '../support/live-call.js';
 import { eventually, startProcess, type TestScope } from '../support/process.js';
 import { type Message, modernRpc, openSession } from '../support/rpc.js';
 import { connectV2 } from '../support/sdk-clients.js';
+import { shared } from '../support/shared.js';
 import { everythingHttp, everythingStdio } from '../support/upstreams.js';
 
 const program = fileURLToPath(new URL('../upstream/fixtures/tasking.js', import.meta.url));
@@ -14,7 +15,7 @@ const RELATED = 'io.modelcontextprotocol/related-task';
 const TRANSPORTS = ['stdio', 'sse', 'websocket'] as const;
 type Setup = { transport?: (typeof TRANSPORTS)[number]; frontEnd?: 'uws' | 'node'; server?: object; more?: object };
 
-async function start(scope: TestScope, { transport = 'stdio', frontEnd, server, more }: Setup = {}) {
+const start = shared(async (scope: TestScope, { transport = 'stdio', frontEnd, server, more }: Setup) => {
   let entry: object = { command: process.execPath, args: [program] };
   if (transport !== 'stdio') {
     const running = startProcess(scope, process.execPath, [program, transport]);
@@ -25,7 +26,7 @@ async function start(scope: TestScope, { transport = 'stdio', frontEnd, server, 
   const gateway = await startGateway(scope, config, frontEnd === undefined ? {} : { frontEnd });
   await eventually('the lists', async () => (await modernNames(gateway.url)).includes('it__work'));
   return gateway;
-}
+});
 
 async function modernNames(url: string): Promise<string[]> {
   const { message } = await modernRpc(url, 'tools/list');
@@ -45,8 +46,8 @@ const textOf = (message: Message): string => message.result.content[0].text;
 for (const transport of TRANSPORTS) {
   for (const frontEnd of ['uws', 'node'] as const) {
     describe(`a tool that runs only as a task, over ${transport} (${frontEnd})`, () => {
-      it('answers modern clients and legacy ones that ask for no task with its result', async (scope) => {
-        const gateway = await start(scope, { transport, frontEnd });
+      it('answers modern clients and legacy ones that ask for no task with its result', async () => {
+        const gateway = await start({ transport, frontEnd });
         const { message } = await work(gateway.url, { text: 'modern' });
         assert.equal(textOf(message), 'worked on modern');
         assert.equal(message.result._meta[RELATED], undefined, 'the id of the task means nothing to the client');
@@ -59,8 +60,8 @@ for (const transport of TRANSPORTS) {
         }
       });
 
-      it('reports progress while the task runs', async (scope) => {
-        const gateway = await start(scope, { transport, frontEnd });
+      it('reports progress while the task runs', async () => {
+        const gateway = await start({ transport, frontEnd });
         const { messages } = await work(gateway.url, { text: 'x', steps: 3 }, { meta: { progressToken: 'mine' } });
         const progress = messages.filter(({ method }) => method === 'notifications/progress');
         assert.deepEqual(
@@ -74,21 +75,22 @@ for (const transport of TRANSPORTS) {
         assert.equal(textOf(messages.at(-1)), 'worked on x');
       });
 
-      it('is cancelled with the request of its client', async (scope) => {
-        const gateway = await start(scope, { transport, frontEnd });
+      it('is cancelled with the request of its client', async () => {
+        const gateway = await start({ transport, frontEnd });
+        const count = async (name: string) => (await heard(gateway)).filter((method) => method === name).length;
+        const results = () => count('tasks/result');
+        const before = await results();
         const ending = new AbortController();
         const modern = work(gateway.url, { endless: true }, { signal: ending.signal });
-        await eventually('the task runs', async () => (await heard(gateway)).includes('tasks/result'));
+        await eventually('the task runs', async () => (await results()) === before + 1);
         ending.abort();
         await assert.rejects(modern);
-        const cancels = async () => (await heard(gateway)).filter((method) => method === 'tasks/cancel').length;
-        await eventually('the task is cancelled', async () => (await cancels()) === 1);
+        await eventually('the task is cancelled', async () => (await count('tasks/cancel')) === 1);
         const session = await openSession(gateway.url);
         const legacy = liveCall(gateway.url, session, 'l', 'it__work', { endless: true });
-        const results = async () => (await heard(gateway)).filter((method) => method === 'tasks/result').length;
-        await eventually('the second task runs', async () => (await results()) === 2);
+        await eventually('the second task runs', async () => (await results()) === before + 2);
         await session.notify('notifications/cancelled', { requestId: 'l' });
-        await eventually('the second task is cancelled', async () => (await cancels()) === 2);
+        await eventually('the second task is cancelled', async () => (await count('tasks/cancel')) === 2);
         (await legacy).cut();
       });
     });
@@ -96,7 +98,7 @@ for (const transport of TRANSPORTS) {
 
   describe(`a task that needs input, over ${transport}`, () => {
     it('ends the request of a modern client with input_required and goes on with its answer', async (scope) => {
-      const gateway = await start(scope, { transport, server: { isolation: 'session' } });
+      const gateway = await start({ transport, server: { isolation: 'session' } });
       const client = await connectV2(scope, gateway.url, 'modern', { capabilities: { elicitation: { form: {} } } });
       client.setRequestHandler('elicitation/create', () => ({ action: 'accept', content: { more: 'this' } }));
       const result = await client.callTool({ name: 'it__work', arguments: { ask: true } });
@@ -104,8 +106,8 @@ for (const transport of TRANSPORTS) {
       assert.ok(!JSON.stringify(result).includes(RELATED));
     });
 
-    it('asks a legacy client on the stream of its call', async (scope) => {
-      const gateway = await start(scope, { transport, server: { isolation: 'session' } });
+    it('asks a legacy client on the stream of its call', async () => {
+      const gateway = await start({ transport, server: { isolation: 'session' } });
       const session = await openSession(gateway.url, { version: '2025-06-18', capabilities: { elicitation: {} } });
       const call = await liveCall(gateway.url, session, 1, 'it__work', { ask: true });
       const asked = await call.next();
@@ -118,8 +120,8 @@ for (const transport of TRANSPORTS) {
 
 for (const transport of ['stdio', 'websocket'] as const) {
   describe(`a call that is cancelled before the server has answered with its task, over ${transport}`, () => {
-    it('has the task cancelled when the answer comes, and not the request', async (scope) => {
-      const gateway = await start(scope, { transport });
+    it('has the task cancelled when the answer comes, and not the request', async () => {
+      const gateway = await start({ transport });
       const session = await openSession(gateway.url);
       const ending = new AbortController();
       const modern = work(gateway.url, { late: true, endless: true }, { signal: ending.signal });
@@ -141,24 +143,24 @@ for (const transport of ['stdio', 'websocket'] as const) {
 }
 
 describe('a call that becomes a task', () => {
-  it('may end in an error, or be answered without a task', async (scope) => {
-    const gateway = await start(scope);
+  it('may end in an error, or be answered without a task', async () => {
+    const gateway = await start({});
     const failed = await work(gateway.url, { text: 'x', fails: true });
     assert.deepEqual([failed.message.result.isError, textOf(failed.message)], [true, 'worked on x']);
     const direct = await work(gateway.url, { text: 'y', answers: true });
     assert.equal(textOf(direct.message), 'worked on y');
   });
 
-  it('is cancelled when it takes longer than limits.taskMs, and not made again', async (scope) => {
-    const gateway = await start(scope, { more: { limits: { taskMs: 300 } } });
+  it('is cancelled when it takes longer than limits.taskMs, and not made again', async () => {
+    const gateway = await start({ more: { limits: { taskMs: 300 } } });
     const { message } = await work(gateway.url, { endless: true });
     assert.equal(message.error.data.code, 'GW_UPSTREAM_TIMEOUT');
     await eventually('the task is cancelled', async () => (await heard(gateway)).includes('tasks/cancel'));
     assert.equal((await heard(gateway)).filter((method) => method === 'tasks/result').length, 1);
   });
 
-  it('outlives requestTimeoutMs, which is about calls', async (scope) => {
-    const gateway = await start(scope, { server: { requestTimeoutMs: 1_000 } });
+  it('outlives requestTimeoutMs, which is about calls', async () => {
+    const gateway = await start({ server: { requestTimeoutMs: 1_000 } });
     const endless = work(gateway.url, { endless: true }).catch(() => null);
     await eventually('the task runs', async () => (await heard(gateway)).includes('tasks/result'));
     let isOver = false;

@@ -7,6 +7,7 @@ import { ListRootsRequestSchema } from '@modelcontextprotocol/sdk/types.js';
 import { type RunningGateway, startGateway } from '../support/gateway.js';
 import { eventually, type TestScope } from '../support/process.js';
 import { type ClientV1, connectV1, connectV2 } from '../support/sdk-clients.js';
+import { shared } from '../support/shared.js';
 import { everythingHttp, everythingSse, everythingStdio, memoryServer } from '../support/upstreams.js';
 
 const ALL = { sampling: {}, elicitation: { form: {}, url: {} }, roots: {} };
@@ -19,12 +20,12 @@ async function namesOf(client: Lister, prefix = ''): Promise<string[]> {
 }
 
 /** The tools that the reference server lists to a client that is connected to it directly. */
-async function directly(scope: TestScope, capabilities: object): Promise<string[]> {
+const directly = shared(async (scope: TestScope, capabilities: object): Promise<string[]> => {
   const client = new Client({ name: 'direct', version: '1.0.0' }, { capabilities });
   scope.after(() => client.close());
   await client.connect(new StdioClientTransport(everythingStdio()));
   return await namesOf(client);
-}
+});
 
 async function dedicated(gateway: RunningGateway): Promise<number> {
   const stats = (await (await fetch(`${gateway.adminUrl}/stats`)).json()) as {
@@ -41,7 +42,7 @@ for (const isolation of ['session', 'principal', undefined] as const) {
       const gateway = await startGateway(t, { mcpServers: { all: entry } }, { frontEnd });
       const kinds = [{}, { roots: {} }, { elicitation: {} }, { sampling: {}, elicitation: {} }, ALL];
       for (const capabilities of kinds) {
-        const expected = await directly(t, capabilities);
+        const expected = await directly(capabilities);
         const legacy = await connectV1(t, gateway.url, { capabilities });
         if ('roots' in capabilities) legacy.setRequestHandler(ListRootsRequestSchema, () => ({ roots: [] }));
         assert.deepEqual(await namesOf(legacy, 'all__'), expected, JSON.stringify(capabilities));
@@ -67,13 +68,13 @@ test('what only some clients are offered can be called by them', async (t) => {
 test('auto over HTTP with SSE offers a client the tools that need it', async (t) => {
   const { url } = await everythingSse(t);
   const gateway = await startGateway(t, { mcpServers: { all: { url } } });
-  const expected = await directly(t, ALL);
+  const expected = await directly(ALL);
   const client = await connectV1(t, gateway.url, { capabilities: ALL });
   client.setRequestHandler(ListRootsRequestSchema, () => ({ roots: [] }));
   await eventually('the lists', async () => (await namesOf(client)).length > 0);
   assert.deepEqual(await namesOf(client, 'all__'), expected);
   const plain = await connectV1(t, gateway.url);
-  assert.deepEqual(await namesOf(plain, 'all__'), await directly(t, {}));
+  assert.deepEqual(await namesOf(plain, 'all__'), await directly({}));
 });
 
 test('over Streamable HTTP a client with isolation session is listed, and asked, what it would be directly', async (t) => {
@@ -84,7 +85,7 @@ test('over Streamable HTTP a client with isolation session is listed, and asked,
     roots: [{ uri: 'file:///of-this-client', name: 'mine' }],
   }));
   await eventually('the lists', async () => (await namesOf(client)).length > 0);
-  assert.deepEqual(await namesOf(client, 'all__'), await directly(t, ALL));
+  assert.deepEqual(await namesOf(client, 'all__'), await directly(ALL));
   const result = await client.callTool({ name: 'all__get-roots-list', arguments: {} });
   assert.match(JSON.stringify(result), /of-this-client/);
 });
@@ -110,6 +111,6 @@ test('a shared server that would ask its clients is named in the log', async (t)
   const entry = { ...everythingStdio(), isolation: 'shared' };
   const gateway = await startGateway(t, { mcpServers: { all: entry } });
   const client = await connectV1(t, gateway.url, { capabilities: ALL });
-  assert.deepEqual(await namesOf(client, 'all__'), await directly(t, {}));
+  assert.deepEqual(await namesOf(client, 'all__'), await directly({}));
   assert.equal(await dedicated(gateway), 0);
 });

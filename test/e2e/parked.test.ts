@@ -10,6 +10,7 @@ import { eventually, startProcess, type TestScope, tempFolder } from '../support
 import { rawUpstream } from '../support/raw-upstream.js';
 import { type Message, modernMessage, modernRpc, type RpcReply } from '../support/rpc.js';
 import { connectV2 } from '../support/sdk-clients.js';
+import { shared } from '../support/shared.js';
 import { openWebSocket, type RawConnection } from '../support/transports.js';
 import type { StdioEntry, UrlEntry } from '../support/upstreams.js';
 
@@ -22,19 +23,27 @@ const TRANSPORTS = ['http', 'stdio'] as const;
 interface Asking {
   readonly entry: (UrlEntry | StdioEntry) & { isolation: string };
   calls(name: string, event?: JournalEntry['event']): JournalEntry[];
+  /** The same server; its calls are those that come from now on. */
+  fromNow(): Asking;
 }
 
 async function asking(scope: TestScope, transport: 'http' | 'stdio' | 'websocket'): Promise<Asking> {
   const journal = join(await tempFolder(scope), 'calls.jsonl');
-  const calls: Asking['calls'] = (name, event = 'called') =>
-    readJournal(journal).filter((entry) => entry.name === name && entry.event === event);
+  const observed = (entry: Asking['entry'], from = 0): Asking => ({
+    entry,
+    calls: (name, event = 'called') =>
+      readJournal(journal)
+        .slice(from)
+        .filter((call) => call.name === name && call.event === event),
+    fromNow: () => observed(entry, readJournal(journal).length),
+  });
   if (transport === 'stdio') {
     const env = { [JOURNAL_VARIABLE]: journal };
-    return { entry: { command: process.execPath, args: [SERVER, 'stdio'], env, isolation: 'principal' }, calls };
+    return observed({ command: process.execPath, args: [SERVER, 'stdio'], env, isolation: 'principal' });
   }
   const running = startProcess(scope, process.execPath, [SERVER, transport], { env: { [JOURNAL_VARIABLE]: journal } });
   const [, url] = await running.waitForLine(/^listening on (\S+)/);
-  return { entry: { url: url as string, isolation: transport === 'http' ? 'shared' : 'principal' }, calls };
+  return observed({ url: url as string, isolation: transport === 'http' ? 'shared' : 'principal' });
 }
 
 /** The kinds of server take turns at the front ends, so that both hand calls over. */
@@ -42,6 +51,12 @@ async function start(scope: TestScope, { entry }: Asking, config: object = {}): 
   const frontEnd = 'command' in entry ? 'node' : 'uws';
   return startGateway(scope, { ...config, mcpServers: { ask: { ...entry, prefix: false } } }, { frontEnd });
 }
+
+/** The same for all tests that end what they begin. */
+const common = shared(async (scope, transport: 'http' | 'stdio') => {
+  const server = await asking(scope, transport);
+  return { server, gateway: await start(scope, server) };
+});
 
 interface CallOptions {
   readonly id?: string | number;
@@ -94,7 +109,7 @@ const refused = (reply: RpcReply): void => {
 for (const transport of TRANSPORTS) {
   describe(`a legacy ${transport} server that asks a client of 2026-07-28`, () => {
     it('gets its answers, round after round, from an SDK client', async (t) => {
-      const gateway = await start(t, await asking(t, transport));
+      const { gateway } = await common(transport);
       const client = await connectV2(t, gateway.url, 'modern', { capabilities: EVERYTHING });
       const asked: string[] = [];
       client.setRequestHandler('elicitation/create', async ({ params }) => {
@@ -116,8 +131,8 @@ for (const transport of TRANSPORTS) {
       assert.equal((messages[0]!.content as { text: string }).text, 'Dear Lovelace');
     });
 
-    it('names its questions, and has several of them in one round', async (t) => {
-      const gateway = await start(t, await asking(t, transport));
+    it('names its questions, and has several of them in one round', async () => {
+      const { gateway } = await common(transport);
       const named = await parked(gateway, 'named');
       assert.deepEqual(Object.keys(named.inputRequests), ['user_name']);
       assert.equal(named.inputRequests.user_name.params._meta, undefined);
@@ -148,9 +163,9 @@ for (const transport of TRANSPORTS) {
       assert.equal(last.message.id, 'c');
     });
 
-    it('has the answer of each call go to that call, also where they cross', async (t) => {
-      const server = await asking(t, transport);
-      const gateway = await start(t, server);
+    it('has the answer of each call go to that call, also where they cross', async () => {
+      const { server: running, gateway } = await common(transport);
+      const server = running.fromNow();
       const one = await parked(gateway, 'greet', { args: { text: 'one' } });
       const two = await parked(gateway, 'greet', { args: { text: 'two' } });
       const answer = (name: string) => ({ q1: { action: 'accept', content: { name } } });
@@ -165,9 +180,9 @@ for (const transport of TRANSPORTS) {
       assert.equal(server.calls('greet').length, 2);
     });
 
-    it('is not reached by a state that is not for this call', async (t) => {
-      const server = await asking(t, transport);
-      const gateway = await start(t, server);
+    it('is not reached by a state that is not for this call', async () => {
+      const { server: running, gateway } = await common(transport);
+      const server = running.fromNow();
       const { requestState: state } = await parked(gateway, 'greet', { args: { text: 'hi' } });
       const answers = { q1: ada };
       const middle = Math.floor(state.length / 2);
@@ -205,9 +220,9 @@ for (const transport of TRANSPORTS) {
       assert.match(message.error.data.code, /^GW_UPSTREAM_/);
     });
 
-    it('cannot ask what the client does not declare', async (t) => {
-      const server = await asking(t, transport);
-      const gateway = await start(t, server);
+    it('cannot ask what the client does not declare', async () => {
+      const { server: running, gateway } = await common(transport);
+      const server = running.fromNow();
       const reply = await call(gateway, 'sample', { capabilities: { elicitation: {} } });
       assert.equal(reply.status, 400);
       assert.equal(reply.message.error.code, -32021);
@@ -216,8 +231,8 @@ for (const transport of TRANSPORTS) {
       assert.deepEqual(server.calls('sample refused')[0]?.args, { code: -32601 });
     });
 
-    it('has a URL visited before the call is made again', async (t) => {
-      const gateway = await start(t, await asking(t, transport));
+    it('has a URL visited before the call is made again', async () => {
+      const { gateway } = await common(transport);
       const result = await parked(gateway, 'sign_in');
       assert.deepEqual(result.inputRequests, {
         q1: {

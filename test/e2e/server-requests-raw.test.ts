@@ -7,6 +7,7 @@ import { type RunningGateway, startGateway } from '../support/gateway.js';
 import { answer, liveCall, liveStream } from '../support/live-call.js';
 import { eventually, startProcess, type TestScope, tempFolder } from '../support/process.js';
 import { modernRpc, openSession, rpc } from '../support/rpc.js';
+import { shared } from '../support/shared.js';
 
 const program = fileURLToPath(new URL('../support/dialogue-server.js', import.meta.url));
 const CAPABILITIES = { sampling: {}, elicitation: { form: {}, url: {} }, roots: { listChanged: true } };
@@ -14,8 +15,8 @@ const accepted = (text: string) => ({ action: 'accept', content: { answer: text 
 
 type Setup = 'legacy stdio' | 'legacy HTTP' | 'modern stdio' | 'modern HTTP';
 
-/** A gateway before a server that asks back. */
-async function fixture(scope: TestScope, setup: Setup, more: object = {}) {
+/** A gateway before a server that asks back, for one test alone. */
+async function fresh(scope: TestScope, setup: Setup, more: object = {}) {
   const [family, transport] = setup.split(' ') as [string, string];
   const file = `${await tempFolder(scope)}/calls.jsonl`;
   const env = { [JOURNAL_VARIABLE]: file };
@@ -36,6 +37,24 @@ async function fixture(scope: TestScope, setup: Setup, more: object = {}) {
   return { gateway, url, session, journal: () => readJournal(file) };
 }
 
+const sharedFixture = shared((scope, setup: Setup) => fresh(scope, setup));
+
+/** The same for all tests that take no more from it than their own sessions; the journal is that of the test. */
+async function fixture(setup: Setup) {
+  const common = await sharedFixture(setup);
+  const before = await counts(common.gateway);
+  const known = common.journal().length;
+  return {
+    ...common,
+    journal: () => common.journal().slice(known),
+    /** What was counted since the test began. */
+    counted: async () => {
+      const now = await counts(common.gateway);
+      return Object.fromEntries(Object.entries(now).map(([name, count]) => [name, count - (before[name] ?? 0)]));
+    },
+  };
+}
+
 async function counts(gateway: RunningGateway): Promise<Record<string, number>> {
   const stats = (await (await fetch(`${gateway.adminUrl}/stats`)).json()) as {
     serverRequests: Record<string, number>;
@@ -50,8 +69,8 @@ const legacy: readonly Setup[] = ['legacy stdio', 'legacy HTTP'];
 
 for (const setup of all) {
   describe(`the answer to a question of a ${setup} server`, () => {
-    it('counts from nobody but the session that was asked, and once', async (scope) => {
-      const { gateway, url, session } = await fixture(scope, setup);
+    it('counts from nobody but the session that was asked, and once', async () => {
+      const { counted, url, session } = await fixture(setup);
       const [one, two] = [await session(), await session()];
       const first = await liveCall(url, one, 'a', 'peer__confirm', { question: 'one' });
       const second = await liveCall(url, two, 'a', 'peer__confirm', { question: 'two' });
@@ -82,12 +101,12 @@ for (const setup of all) {
       assert.equal(textOf((await second.rest()).at(-1)), 'for two');
       assert.equal(textOf((await first.rest()).at(-1)), 'for one');
       await answer(url, one, asked[0].id, accepted('late'));
-      const { open, answered, late } = await counts(gateway);
+      const { open, answered, late } = await counted();
       assert.deepEqual([open, answered, late], [0, 2, 6]);
     });
 
-    it('may come after the connection was lost, whose result is then fetched', async (scope) => {
-      const { url, session } = await fixture(scope, setup);
+    it('may come after the connection was lost, whose result is then fetched', async () => {
+      const { url, session } = await fixture(setup);
       const client = await session();
       const call = await liveCall(url, client, 1, 'peer__confirm', { question: 'q', steps: 2 });
       const { id, params } = await call.next();
@@ -107,7 +126,7 @@ for (const setup of all) {
     });
 
     it('is not waited for longer than answerMs', async (scope) => {
-      const { gateway, url, session } = await fixture(scope, setup, { limits: { answerMs: 200 } });
+      const { gateway, url, session } = await fresh(scope, setup, { limits: { answerMs: 200 } });
       const client = await session();
       const call = await liveCall(url, client, 1, 'peer__confirm', { question: 'q' });
       const { id } = await call.next();
@@ -121,7 +140,7 @@ for (const setup of all) {
 
     it('may take longer than a call', async (scope) => {
       const routes = [{ match: { tools: ['peer__confirm'] }, requestTimeoutMs: 500 }];
-      const { url, session } = await fixture(scope, setup, { routes });
+      const { url, session } = await fresh(scope, setup, { routes });
       const client = await session();
       // By then the client's child, if it needs one, is there.
       const before = await liveCall(url, client, 0, 'peer__roots');
@@ -134,8 +153,8 @@ for (const setup of all) {
       assert.equal(textOf((await call.rest()).at(-1)), 'yes');
     });
 
-    it('is not waited for when the client cancels its call', async (scope) => {
-      const { gateway, url, session } = await fixture(scope, setup);
+    it('is not waited for when the client cancels its call', async () => {
+      const { counted, url, session } = await fixture(setup);
       const client = await session();
       const call = await liveCall(url, client, 'c', 'peer__confirm', { question: 'q' });
       const { id } = await call.next();
@@ -147,26 +166,26 @@ for (const setup of all) {
         'the question is taken back, and the cancelled call has no answer',
       );
       await answer(url, client, id, accepted('late'));
-      const { open, late } = await counts(gateway);
+      const { open, late } = await counted();
       assert.deepEqual([open, late], [0, 1]);
       const again = await liveCall(url, client, 'd', 'peer__confirm', { question: 'q' });
       await answer(url, client, (await again.next()).id, accepted('fine'));
       assert.equal(textOf((await again.rest()).at(-1)), 'fine', 'the server goes on');
     });
 
-    it('cannot come from a client that ends its session', async (scope) => {
-      const { gateway, url, session } = await fixture(scope, setup);
+    it('cannot come from a client that ends its session', async () => {
+      const { counted, url, session } = await fixture(setup);
       const client = await session();
       const call = await liveCall(url, client, 1, 'peer__confirm', { question: 'q' });
       const { id } = await call.next();
       await client.close();
-      await eventually('nothing is open', async () => (await counts(gateway))['open'] === 0);
+      await eventually('nothing is open', async () => (await counted())['open'] === 0);
       assert.equal((await answer(url, client, id, accepted('late'))).status, 404);
       call.cut();
     });
 
-    it('may be an error', async (scope) => {
-      const { url, session } = await fixture(scope, setup);
+    it('may be an error', async () => {
+      const { url, session } = await fixture(setup);
       const client = await session();
       const call = await liveCall(url, client, 1, 'peer__sample', { prompt: 'p' });
       const { id } = await call.next();
@@ -182,7 +201,7 @@ for (const setup of all) {
 for (const setup of legacy) {
   describe(`a ${setup} server`, () => {
     it('asks on the stream of the session what belongs to none of its calls', async (scope) => {
-      const { url, session } = await fixture(scope, setup);
+      const { url, session } = await fresh(scope, setup);
       const client = await session();
       const own = await liveStream(url, client);
       scope.after(() => own.cut());
@@ -194,8 +213,8 @@ for (const setup of legacy) {
       assert.equal(textOf((await (await call).rest()).at(-1)), 'heard');
     });
 
-    it('hears of the progress of its own request', async (scope) => {
-      const { url, session } = await fixture(scope, setup);
+    it('hears of the progress of its own request', async () => {
+      const { url, session } = await fixture(setup);
       const client = await session();
       const other = await session({ capabilities: { roots: {} } });
       const call = await liveCall(url, client, 1, 'peer__progress');
@@ -210,19 +229,19 @@ for (const setup of legacy) {
       assert.equal(textOf((await call.rest()).at(-1)), '1,2.5,3');
     });
 
-    it('takes a question back', async (scope) => {
-      const { gateway, url, session } = await fixture(scope, setup);
+    it('takes a question back', async () => {
+      const { counted, url, session } = await fixture(setup);
       const client = await session();
       const call = await liveCall(url, client, 1, 'peer__withdraw');
       const { id } = await call.next();
       const note = await call.next();
       assert.deepEqual([note.method, note.params.requestId], ['notifications/cancelled', id]);
       assert.equal(textOf((await call.rest()).at(-1)), 'withdrawn');
-      assert.equal((await counts(gateway))['open'], 0);
+      assert.equal((await counted())['open'], 0);
     });
 
     it('is told of a call that its client cancels while it asks', async (scope) => {
-      const { url, session, journal } = await fixture(scope, setup);
+      const { url, session, journal } = await fresh(scope, setup);
       const client = await session();
       const call = liveCallLater(url, client, 'h', 'peer__hang');
       await eventually('the call arrived', () => journal().some(({ event }) => event === 'called'));
@@ -232,7 +251,7 @@ for (const setup of legacy) {
     });
 
     it('that dies takes its questions with it', async (scope) => {
-      const { gateway, url, session, journal } = await fixture(scope, setup);
+      const { gateway, url, session, journal } = await fresh(scope, setup);
       const client = await session();
       const call = await liveCall(url, client, 1, 'peer__confirm', { question: 'q' });
       const { id } = await call.next();
@@ -245,7 +264,7 @@ for (const setup of legacy) {
     });
 
     it('sends a client to a URL by an error, and tells it when that is done', async (scope) => {
-      const { url, session } = await fixture(scope, setup);
+      const { url, session } = await fixture(setup);
       const [client, other] = [await session(), await session()];
       const [own, others] = [await liveStream(url, client), await liveStream(url, other)];
       scope.after(() => own.cut());
@@ -260,13 +279,13 @@ for (const setup of legacy) {
       await assert.rejects(others.rest());
     });
 
-    it('is refused what the client has not declared', async (scope) => {
-      const { gateway, session } = await fixture(scope, setup);
+    it('is refused what the client has not declared', async () => {
+      const { counted, session } = await fixture(setup);
       const old = await session({ version: '2025-03-26' });
       const reply = await old.request('tools/call', { name: 'peer__confirm', arguments: { question: 'q' } });
       assert.equal(reply.messages.length, 1, 'nothing is asked of a revision without elicitation');
       assert.equal(reply.message.result.isError, true);
-      const { open, answered } = await counts(gateway);
+      const { open, answered } = await counted();
       assert.deepEqual([open, answered], [0, 0]);
     });
   });
@@ -276,7 +295,7 @@ describe('a server whose child belongs to one session', () => {
   const setup = 'legacy stdio';
 
   it('asks it on any of its streams, whatever other clients have under way', async (scope) => {
-    const { url, session, journal } = await fixture(scope, setup);
+    const { url, session, journal } = await fresh(scope, setup);
     const [client, other] = [await session(), await session()];
     const calls = [liveCallLater(url, client, 'h', 'peer__hang'), liveCallLater(url, other, 'h', 'peer__hang')];
     await eventually('both calls arrived', () => journal().length === 2);
@@ -291,8 +310,8 @@ describe('a server whose child belongs to one session', () => {
     assert.equal(textOf([...rest[0]!, ...rest[2]!].at(-1)), 'heard');
   });
 
-  it('hears that the roots of its client have changed', async (scope) => {
-    const { url, session, journal } = await fixture(scope, setup);
+  it('hears that the roots of its client have changed', async () => {
+    const { url, session, journal } = await fixture(setup);
     const client = await session();
     const call = await liveCall(url, client, 1, 'peer__roots');
     await answer(url, client, (await call.next()).id, { roots: [] });
@@ -304,7 +323,7 @@ describe('a server whose child belongs to one session', () => {
 
 describe('a server whose session serves many clients', () => {
   it('cannot ask beside its calls when more than one is under way', async (scope) => {
-    const { gateway, url, session, journal } = await fixture(scope, 'legacy HTTP');
+    const { gateway, url, session, journal } = await fresh(scope, 'legacy HTTP');
     const [client, other] = [await session(), await session()];
     const hanging = liveCallLater(url, other, 'h', 'peer__hang');
     await eventually('the other client has a call there', () => journal().length === 1);
@@ -325,7 +344,7 @@ describe('a server whose session serves many clients', () => {
 for (const setup of ['modern stdio', 'modern HTTP'] as const) {
   describe(`a ${setup} server`, () => {
     it('may ask for nothing but to be called again, and not for ever', async (scope) => {
-      const { url, session } = await fixture(scope, setup, { limits: { maxInputRounds: 3 } });
+      const { url, session } = await fresh(scope, setup, { limits: { maxInputRounds: 3 } });
       const client = await session();
       const { message } = await client.request('tools/call', { name: 'peer__state', arguments: {} });
       assert.equal(textOf(message), 'state 2');
@@ -339,8 +358,8 @@ for (const setup of ['modern stdio', 'modern HTTP'] as const) {
       assert.equal(error.data.code, 'GW_INPUT_ROUNDS');
     });
 
-    it('asks for prompts and resources too', async (scope) => {
-      const { url, session } = await fixture(scope, setup);
+    it('asks for prompts and resources too', async () => {
+      const { url, session } = await fixture(setup);
       const client = await session();
       const ask = async (method: string, params: object, result: object) => {
         const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method, params });
@@ -375,7 +394,7 @@ for (const setup of ['modern stdio', 'modern HTTP'] as const) {
 
     it('asks each caller itself, however cached its tool is', async (scope) => {
       const routes = [{ match: { tools: ['peer__sample'] }, cache: { ttlMs: 60_000, public: true } }];
-      const { url, session } = await fixture(scope, setup, { routes });
+      const { url, session } = await fresh(scope, setup, { routes });
       for (const text of ['first', 'second']) {
         const client = await session();
         const call = await liveCall(url, client, 1, 'peer__sample', { prompt: 'p' });

@@ -12,6 +12,7 @@ import { type RunningGateway, type StartGatewayOptions, startGateway } from '../
 import { eventually, startProcess, type TestScope, tempFolder } from '../support/process.js';
 import { modernRpc } from '../support/rpc.js';
 import { connectV1, connectV2 } from '../support/sdk-clients.js';
+import { shared } from '../support/shared.js';
 import { sdkTransport, stdioTransport } from '../support/transports.js';
 import { everythingHttp, everythingStdio } from '../support/upstreams.js';
 
@@ -189,6 +190,12 @@ const kinds: readonly Kind[] = [
   { name: 'modern stdio', family: 'modern', start: (scope) => askingServer(scope, 'modern', 'stdio') },
 ];
 
+/** A gateway before the server of a kind: the same one for all tests that do not stop it. */
+const gatewayBefore = shared(async (scope, kind: Kind['name']) => {
+  const server = await kinds.find(({ name }) => name === kind)!.start(scope);
+  return gatewayOver(scope, { ...server.entry, maxDedicated: 100 });
+});
+
 for (const kind of kinds) {
   describe(`a ${kind.name} server`, () => {
     it('asks clients of both SDKs by form, for completions and for roots', async (scope) => {
@@ -211,7 +218,7 @@ for (const kind of kinds) {
     });
 
     it('sends the user to a URL', async (scope) => {
-      const gateway = await gatewayOver(scope, (await kind.start(scope)).entry);
+      const gateway = await gatewayBefore(kind.name);
       const visited: Params[] = [];
       const client = await askedClient(scope, gateway.url, 'v1', {
         elicit: (params) => {
@@ -230,7 +237,7 @@ for (const kind of kinds) {
     });
 
     it('hears of a client that refuses', async (scope) => {
-      const gateway = await gatewayOver(scope, (await kind.start(scope)).entry);
+      const gateway = await gatewayBefore(kind.name);
       const client = await askedClient(scope, gateway.url, 'v1', {
         elicit: () => ({ action: 'decline' }),
         sample: () => {
@@ -244,7 +251,7 @@ for (const kind of kinds) {
     });
 
     it('cannot ask a client that has not said what it can be asked for', async (scope) => {
-      const gateway = await gatewayOver(scope, (await kind.start(scope)).entry);
+      const gateway = await gatewayBefore(kind.name);
       const handlers = repeating('x');
       const some = await askedClient(scope, gateway.url, 'v1', { roots: handlers.roots! }, { roots: {} });
       assert.equal(textOf(await some.call('peer__roots')), 'file:///x');
@@ -255,8 +262,7 @@ for (const kind of kinds) {
     });
 
     it('gets each answer of a hundred sessions at once from the one it asked', async (scope) => {
-      const server = await kind.start(scope);
-      const gateway = await gatewayOver(scope, { ...server.entry, maxDedicated: 100 });
+      const gateway = await gatewayBefore(kind.name);
       const clients = await Promise.all(
         Array.from({ length: kind.name.includes('child') ? 12 : 100 }, async (_, number) => {
           const who = `c${number}`;
@@ -321,8 +327,7 @@ describe('a client of another transport', () => {
   const transports = ['websocket', 'sse', 'stdio'] as const;
   for (const kind of kinds) {
     it(`is asked by a ${kind.name} server`, async (scope) => {
-      const server = await kind.start(scope);
-      const gateway = await gatewayOver(scope, server.entry);
+      const gateway = await gatewayBefore(kind.name);
       for (const transport of transports) {
         const client = new Client({ name: transport, version: '1' }, { capabilities: CAPABILITIES });
         scope.after(() => client.close());
@@ -347,9 +352,8 @@ describe('a client of another transport', () => {
   }
 
   for (const kind of kinds) {
-    it(`and leaves while a ${kind.name} server waits for it, is waited for no longer`, async (scope) => {
-      const server = await kind.start(scope);
-      const gateway = await gatewayOver(scope, server.entry);
+    it(`and leaves while a ${kind.name} server waits for it, is waited for no longer`, async () => {
+      const gateway = await gatewayBefore(kind.name);
       const open = async (): Promise<number> => {
         const stats = (await (await fetch(`${gateway.adminUrl}/stats`)).json()) as {
           serverRequests: { open: number };

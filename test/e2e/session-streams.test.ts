@@ -4,11 +4,12 @@ import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openAnswer } from '../support/event-stream.js';
 import { startGateway } from '../support/gateway.js';
-import { eventually, type TestScope } from '../support/process.js';
+import { eventually } from '../support/process.js';
 import { modernRpc, openSession, rpc } from '../support/rpc.js';
+import { shared } from '../support/shared.js';
 import { countingStdio } from '../support/upstreams.js';
 
-async function fixture(scope: TestScope, frontEnd: 'uws' | 'node', family: 'legacy' | 'modern', more: object = {}) {
+const fixture = shared(async (scope, frontEnd: 'uws' | 'node', family: 'legacy' | 'modern', more: object = {}) => {
   const { entry } = await countingStdio(scope, family);
   const gateway = await startGateway(scope, { mcpServers: { peer: entry }, ...more }, { frontEnd });
   await eventually('the upstream is listed', async () => {
@@ -16,7 +17,7 @@ async function fixture(scope: TestScope, frontEnd: 'uws' | 'node', family: 'lega
     return message.result.tools.length > 0;
   });
   return gateway;
-}
+});
 
 const CHANGED = 'notifications/tools/list_changed';
 let tools = 0;
@@ -27,8 +28,8 @@ const addTool = () => {
 
 for (const frontEnd of ['uws', 'node'] as const) {
   describe(`a client without a session on ${frontEnd}`, () => {
-    it('is told with 405 that there is no stream, and nothing to end', async (scope) => {
-      const { url } = await fixture(scope, frontEnd, 'legacy');
+    it('is told with 405 that there is no stream, and nothing to end', async () => {
+      const { url } = await fixture(frontEnd, 'legacy');
       for (const method of ['GET', 'DELETE']) {
         for (const headers of [
           { accept: 'text/event-stream' },
@@ -44,8 +45,8 @@ for (const frontEnd of ['uws', 'node'] as const) {
       assert.equal(unknown.status, 404, 'a session that is gone is a reason to initialize again');
     });
 
-    it('has to send initialize unless sessions.required is false', async (scope) => {
-      const { url } = await fixture(scope, frontEnd, 'legacy');
+    it('has to send initialize unless sessions.required is false', async () => {
+      const { url } = await fixture(frontEnd, 'legacy');
       const { status, message } = await rpc(url, { jsonrpc: '2.0', id: 1, method: 'tools/list' });
       assert.deepEqual([status, message.id, message.error.data.code], [400, 1, 'GW_SESSION_REQUIRED']);
       assert.match(message.error.message, /sessions\.required: false/);
@@ -53,7 +54,7 @@ for (const frontEnd of ['uws', 'node'] as const) {
 
     for (const family of ['legacy', 'modern'] as const) {
       it(`is served with sessions.required: false, ${family} server`, async (scope) => {
-        const { url } = await fixture(scope, frontEnd, family, { sessions: { required: false } });
+        const { url } = await fixture(frontEnd, family, { sessions: { required: false } });
         const call = (id: number, name: string, args: object) => ({
           jsonrpc: '2.0',
           id,
@@ -113,7 +114,7 @@ for (const frontEnd of ['uws', 'node'] as const) {
   describe(`a further stream of a session on ${frontEnd}`, () => {
     for (const version of ['2025-03-26', '2025-06-18', '2025-11-25']) {
       it(`is served and gets the messages, ${version}`, async (scope) => {
-        const { url } = await fixture(scope, frontEnd, 'legacy');
+        const { url } = await fixture(frontEnd, 'legacy');
         const session = await openSession(url, { version });
         const open = (headers: Record<string, string> = {}) =>
           openAnswer(scope, url, { headers: { ...session.headers, ...headers } });
@@ -141,7 +142,7 @@ for (const frontEnd of ['uws', 'node'] as const) {
     }
 
     it('ends the oldest beyond limits.maxSessionStreams, which may be resumed', async (scope) => {
-      const { url } = await fixture(scope, frontEnd, 'legacy', { limits: { maxSessionStreams: 1 } });
+      const { url } = await fixture(frontEnd, 'legacy', { limits: { maxSessionStreams: 1 } });
       const session = await openSession(url);
       const first = await openAnswer(scope, url, { headers: session.headers });
       await session.request('tools/call', addTool());
@@ -158,7 +159,7 @@ for (const frontEnd of ['uws', 'node'] as const) {
     });
 
     it('of another session ends none', async (scope) => {
-      const { url } = await fixture(scope, frontEnd, 'legacy', { limits: { maxSessionStreams: 1, maxStreams: 2 } });
+      const { url } = await fixture(frontEnd, 'legacy', { limits: { maxSessionStreams: 1, maxStreams: 2 } });
       const [one, two, three] = [await openSession(url), await openSession(url), await openSession(url)];
       const streams = [];
       for (const { headers } of [one, two]) streams.push(await openAnswer(scope, url, { headers }));
