@@ -6,6 +6,7 @@ import { startGateway } from '../support/gateway.js';
 import { eventually, isAlive } from '../support/process.js';
 import { rawUpstream, type Script } from '../support/raw-upstream.js';
 import { modernRpc, openSession } from '../support/rpc.js';
+import { shared } from '../support/shared.js';
 import { countingHttp, countingStdio } from '../support/upstreams.js';
 import { FAULTS } from '../support/worker-faults.js';
 
@@ -74,30 +75,38 @@ const rows: readonly Row[] = [
   },
 ];
 
+/** One gateway before them all: `raw0` sends what the first row says. */
+const broken = shared(async (scope) => {
+  const upstreams = await Promise.all(rows.map(({ script }) => rawUpstream(scope, script)));
+  const servers = upstreams.map(({ url }, index) => [`raw${index}`, { url, requestTimeoutMs: 700 }]);
+  const gateway = await startGateway(scope, { mcpServers: Object.fromEntries(servers) });
+  const session = await openSession(gateway.url);
+  await eventually('the tools are there', async () => {
+    const { message } = await session.request('tools/list');
+    const names: string[] = message.result.tools.map(({ name }: { name: string }) => name);
+    return names.filter((name) => name.endsWith('__call')).length === rows.length;
+  });
+  return { session, upstreams };
+});
+
 describe('a broken HTTP upstream', () => {
-  for (const row of rows) {
-    it(`that sends ${row.name} is reported as ${row.code}`, async (scope) => {
-      const upstream = await rawUpstream(scope, row.script);
-      const gateway = await startGateway(scope, {
-        mcpServers: { raw: { url: upstream.url, requestTimeoutMs: 700 } },
-      });
-      const session = await openSession(gateway.url);
-      await eventually('the tool is there', async () => {
-        const { message } = await session.request('tools/list');
-        return message.result.tools.length > 0;
-      });
-      const reply = await session.request('tools/call', { name: 'raw__call', arguments: {} }, { id: 'mine' });
+  for (const [index, row] of rows.entries()) {
+    it(`that sends ${row.name} is reported as ${row.code}`, async () => {
+      const { session, upstreams } = await broken();
+      const upstream = upstreams[index]!;
+      const name = `raw${index}__call`;
+      const reply = await session.request('tools/call', { name, arguments: {} }, { id: 'mine' });
       assert.equal(reply.status, 200);
       assert.equal(reply.message.id, 'mine');
       assert.equal(reply.message.error.code, -32603, reply.text);
       assert.equal(reply.message.error.data.code, row.code);
-      assert.equal(reply.message.error.data.upstream, 'raw');
+      assert.equal(reply.message.error.data.upstream, `raw${index}`);
       assert.ok(reply.message.error.data.correlationId);
       assert.ok(!reply.text.includes('secret-detail'), 'nothing of the upstream is reflected');
       assert.equal(upstream.received('tools/call').length, 1, 'a call whose bytes left is not repeated');
       upstream.script((_, answer) => answer.result({ content: [{ type: 'text', text: 'well again' }] }));
       await eventually('the next call succeeds', async () => {
-        const next = await session.request('tools/call', { name: 'raw__call', arguments: {} });
+        const next = await session.request('tools/call', { name, arguments: {} });
         return next.message?.result?.content[0].text === 'well again';
       });
     });

@@ -214,7 +214,7 @@ for (const setup of legacy) {
     });
 
     it('hears of the progress of its own request', async () => {
-      const { url, session } = await fixture(setup);
+      const { url, session, journal } = await fixture(setup);
       const client = await session();
       const other = await session({ capabilities: { roots: {} } });
       const call = await liveCall(url, client, 1, 'peer__progress');
@@ -224,6 +224,8 @@ for (const setup of legacy) {
         await client.notify('notifications/progress', { progressToken, progress });
         await other.notify('notifications/progress', { progressToken, progress: 99 });
       }
+      // The SDK forgets whom to tell as soon as it has read the answer.
+      await eventually('it heard', () => journal().filter(({ name }) => name === 'progress').length === 3);
       const content = { type: 'text', text: 'done' };
       await answer(url, client, id, { role: 'assistant', model: 'm', content });
       assert.equal(textOf((await call.rest()).at(-1)), '1,2.5,3');

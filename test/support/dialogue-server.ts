@@ -109,7 +109,11 @@ function buildLegacy(): LegacyServer {
   );
   server.registerTool('progress', { inputSchema: {} }, async (_args, extra) => {
     const seen: number[] = [];
-    const options = { ...LONG, onprogress: ({ progress }: { progress: number }) => seen.push(progress) };
+    const onprogress = ({ progress }: { progress: number }) => {
+      seen.push(progress);
+      record('progress', 'called', { progress });
+    };
+    const options = { ...LONG, onprogress };
     const params = samplingOf('slowly');
     await extra.sendRequest({ method: 'sampling/createMessage', params }, CreateMessageResultSchema, options);
     return text(seen.join());
