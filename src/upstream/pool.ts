@@ -57,7 +57,10 @@ export class UpstreamPool {
     const { config, table, decoder, sink, events, log } = parts;
     const { routes, servers } = config.current;
     this.#table = table;
-    this.credentials = new UpstreamCredentials(log, config, (server) => this.#retry(server));
+    this.credentials = new UpstreamCredentials(log, config, (server, ticket) => {
+      this.#retry(server);
+      events.loggedIn(ticket);
+    });
     this.#context = {
       table,
       decoder,
@@ -171,10 +174,11 @@ export class UpstreamPool {
     clearInterval(this.#sweep);
   }
 
-  /** A user has logged in at a server: endpoints that failed for want of that connect at once. */
+  /** A user has logged in at a server: endpoints that failed for want of that connect at once, and calls wait for them. */
   #retry(name: string): void {
-    for (const server of this.servers) {
-      if (server.name === name) for (const endpoint of server.endpoints) endpoint.retry();
+    for (const endpoint of this.servers.flatMap((server) => (server.name === name ? server.endpoints : []))) {
+      endpoint.failedTries = 0;
+      endpoint.retry();
     }
   }
 

@@ -251,11 +251,13 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
     for (const endpoint of this.endpoints) endpoint.retry();
   }
 
-  /** Why {@link choose} returned null. */
-  unavailable(): ErrorCode {
+  /** See `SendServer.unavailable`. */
+  unavailable({ call }: Exchange): ErrorCode {
     if (this.#refusal !== null) return this.#refusal;
-    if (this.endpoints.some(({ state, breaker }) => state === 'ready' && breaker.tripped)) return 'GW_CIRCUIT_OPEN';
-    return this.endpoints.some(({ wasReady }) => wasReady) ? 'GW_UPSTREAM_DOWN' : 'GW_UPSTREAM_NOT_CONNECTED';
+    const advice = this.wantsLogin ? this.context.credentials.loginAdvice(this.config) : '';
+    if (advice === '') return this.#choice.unavailable;
+    call.detail = advice;
+    return 'GW_UPSTREAM_LOGIN';
   }
 
   isLast(endpoint: BaseEndpoint): boolean {

@@ -3,6 +3,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { type AuthorizationServer, startAuthorizationServer } from '../support/authorization-server.js';
+import { Browser, linkOf, type Page } from '../support/browser.js';
 import { cliPath, type RunningGateway, startGateway } from '../support/gateway.js';
 import { eventually, startProcess, type TestScope, tempFolder } from '../support/process.js';
 import { type ProtectedServer, startProtectedServer } from '../support/protected-server.js';
@@ -36,9 +37,8 @@ function linkIn(text: string): string {
 }
 
 /** What the browser of a user does who agrees to everything. */
-async function follow(link: string): Promise<{ status: number; text: string }> {
-  const response = await fetch(link);
-  return { status: response.status, text: await response.text() };
+function follow(link: string): Promise<Page> {
+  return new Browser().logIn(link);
 }
 
 const textOf = ({ message, text }: RpcReply): string => message?.result?.content?.[0]?.text ?? text;
@@ -65,6 +65,11 @@ async function credentialsOf(gateway: RunningGateway): Promise<Record<string, un
   return stats.upstreams[0]?.endpoints[0]?.credentials ?? {};
 }
 
+/** The output of a gateway that waits for a user. */
+function waitForLink(gateway: RunningGateway): Promise<string> {
+  return eventually('a link', () => (gateway.output.includes('/oauth/login?') ? gateway.output : null));
+}
+
 async function startLoggedIn(
   t: TestScope,
   authority: AuthorizationServer,
@@ -72,9 +77,7 @@ async function startLoggedIn(
   headers: Record<string, string> = {},
 ): Promise<RunningGateway> {
   const gateway = await startGateway(t, config);
-  const link = await eventually('a link', () =>
-    gateway.output.includes('/oauth/login?') ? linkIn(gateway.output) : null,
-  );
+  const link = linkIn(await waitForLink(gateway));
   const page = await follow(link);
   assert.equal(page.status, 200, page.text);
   await listed(gateway, headers);
@@ -215,24 +218,46 @@ test('a 403 with insufficient_scope asks for more scopes', async (t) => {
   assert.equal([...authority.tokens.values()].at(-1)?.scope, 'read write');
 });
 
-test('per principal: everybody logs in, and gets the own account', async (t) => {
+test('per principal: everybody logs in, and gets the own account, whatever the client authenticates with', async (t) => {
   const { authority, upstream } = await startPeers(t);
   authority.user = 'reader';
-  const tokens = ['ann', 'bob'].map((subject) => ({ token: `${subject}-token-of-the-gateway`, subject }));
-  const config = { ...configOf(upstream, { per: 'principal' }), auth: { type: 'bearer', tokens } };
-  const gateway = await startLoggedIn(t, authority, config, { authorization: 'Bearer ann-token-of-the-gateway' });
-  for (const user of ['ann', 'bob']) {
-    const headers = { authorization: `Bearer ${user}-token-of-the-gateway` };
+  const auth = [
+    { type: 'basic', users: { ann: { password: 'password-of-ann' } } },
+    { type: 'bearer', tokens: { bob: { token: 'token-of-bob' } } },
+    { type: 'apiKey', header: 'X-API-Key', keys: { carl: { key: 'key-of-carl' } } },
+    {
+      type: 'oauth2',
+      introspectionUrl: authority.url('introspect'),
+      clientId: 'gateway',
+      clientSecret: 'gateway-secret',
+    },
+  ];
+  const issued = async () => ({ authorization: `Bearer ${await authority.issue({ subject: 'dora' })}` });
+  const clients: Record<string, Record<string, string>> = {
+    ann: { authorization: `Basic ${Buffer.from('ann:password-of-ann').toString('base64')}` },
+    bob: { authorization: 'Bearer token-of-bob' },
+    carl: { 'x-api-key': 'key-of-carl' },
+    dora: await issued(),
+  };
+  const config = { ...configOf(upstream, { per: 'principal' }), auth };
+  const gateway = await startGateway(t, config);
+  const forGateway = linkIn(await waitForLink(gateway));
+  const { message: early } = await call(gateway, clients['ann']);
+  assert.equal(early.error.data.code, 'GW_UPSTREAM_LOGIN', 'its lists wait for the login of the gateway');
+  assert.match(early.error.message, /has to log in first: switchyard login tracker/);
+  assert.doesNotMatch(early.error.message, /oauth/, 'that link is for operators');
+  assert.equal((await follow(forGateway)).status, 200);
+  await listed(gateway, clients['ann']);
+  for (const [user, headers] of Object.entries(clients)) {
     const { message } = await call(gateway, headers);
     assert.equal(message.error.data.code, 'GW_UPSTREAM_LOGIN', JSON.stringify(message));
-    const link = linkIn(message.error.message);
-    const page = await follow(link);
-    assert.match(page.text, /Go on only if/, 'a link that somebody sent is not followed unseen');
     authority.user = `${user}@example.com`;
-    assert.equal((await follow(`${link}&confirmed=1`)).status, 200);
+    const link = linkIn(message.error.message);
+    assert.equal((await follow(link)).status, 200);
+    assert.equal((await follow(link)).status, 404, 'a link is good for one login');
   }
-  for (const user of ['ann', 'bob', 'ann']) {
-    const headers = { authorization: `Bearer ${user}-token-of-the-gateway` };
+  // Another token of the same subject has the same login.
+  for (const [user, headers] of [...Object.entries(clients), ['dora', await issued()] as const]) {
     assert.equal(textOf(await call(gateway, headers)), `${user}@example.com`);
   }
 });
@@ -240,21 +265,27 @@ test('per principal: everybody logs in, and gets the own account', async (t) => 
 test('answers of another authorization server, and replayed ones, log nobody in', async (t) => {
   const { authority, upstream } = await startPeers(t);
   const gateway = await startGateway(t, configOf(upstream));
-  const link = await eventually('a link', () =>
-    gateway.output.includes('/oauth/login?') ? linkIn(gateway.output) : null,
-  );
-  const begin = async (): Promise<string> => (await fetch(link, { redirect: 'manual' })).headers.get('location') ?? '';
+  const link = linkIn(await waitForLink(gateway));
+  const browser = new Browser();
+  const begin = async (): Promise<string> => await browser.redirectOf(linkOf(await browser.open(link)) ?? '');
   const authorization = new URL(await begin());
   assert.equal(authorization.searchParams.get('code_challenge_method'), 'S256');
-  const back = (await fetch(authorization, { redirect: 'manual' })).headers.get('location') ?? '';
+  const back = await browser.redirectOf(authorization.href);
   const forged = new URL(back);
   forged.searchParams.set('iss', 'https://evil.example.com');
-  const refused = await follow(forged.href);
+  const refused = await browser.open(forged.href);
   assert.match(refused.text, /another authorization server/);
-  assert.equal((await follow(back)).status, 404, 'a state is good for one answer');
-  const without = new URL((await fetch(await begin(), { redirect: 'manual' })).headers.get('location') ?? '');
+  assert.equal((await browser.open(back)).status, 404, 'a state is good for one answer');
+  const without = new URL(await browser.redirectOf(await begin()));
   without.searchParams.delete('iss');
-  assert.match((await follow(without.href)).text, /another authorization server/);
+  assert.match((await browser.open(without.href)).text, /another authorization server/);
+  // Somebody who was sent the address that the page leads to, or that page without its first part.
+  const other = new Browser();
+  assert.match((await other.open(await begin())).text, /begun in another browser/);
+  const way = linkOf(await browser.open(link)) ?? '';
+  for (const address of [way, `${link}&confirmed=1`, link]) {
+    assert.match((await other.open(address)).text, /Go on only if/, address);
+  }
   assert.equal(authority.tokenRequests().length, 0);
 });
 

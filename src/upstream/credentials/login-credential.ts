@@ -16,8 +16,8 @@ const WATCH_MS: Milliseconds = 1_000;
 export interface LoginOwner {
   /** Where a user logs in, '' = the gateway has no port to serve it on. */
   linkOf(credential: LoginCredential): string;
-  /** The user has logged in: endpoints that wait for that may connect. */
-  loggedIn(credential: LoginCredential): void;
+  /** The user has logged in: endpoints that wait for that may connect. @param ticket of the link that was good until then */
+  loggedIn(credential: LoginCredential, ticket: string): void;
 }
 
 /** The credentials of one server for the gateway or for one principal, which a user has to consent to. */
@@ -26,8 +26,8 @@ export class LoginCredential implements Credentials, TokenObserver, LoginObserve
   readonly key: LoginKey;
   /** Of a principal; else of the gateway itself. */
   readonly isOfPrincipal: boolean;
-  /** Unguessable part of the link. */
-  readonly ticket = randomBytes(18).toString('base64url');
+  /** Unguessable part of the link: another one after each login, so that no old link leads to one. */
+  ticket = newTicket();
   readonly counts: { issued: Count; failed: Count; refused: Count } = { issued: 0, failed: 0, refused: 0 };
   /** A user has to log in. */
   needsLogin = false;
@@ -71,6 +71,16 @@ export class LoginCredential implements Credentials, TokenObserver, LoginObserve
     return link === '' ? `Log in by: ${command}` : `Log in at ${link} or by: ${command}`;
   }
 
+  /**
+   * What clients are told while the server cannot be connected; '' = nobody has to log in. Where each principal has a login of
+   * its own, the link of the gateway's one is for operators only: it leads to the lists that all clients get.
+   */
+  get clientAdvice(): string {
+    if (!this.needsLogin) return '';
+    if (this.auth.per === 'gateway') return this.reason;
+    return `The operator of the gateway has to log in first: switchyard login ${this.auth.server}`;
+  }
+
   get leftMs(): Milliseconds {
     return this.#token.leftMs;
   }
@@ -100,10 +110,13 @@ export class LoginCredential implements Credentials, TokenObserver, LoginObserve
 
   /** A user has logged in, here or in another process. */
   loggedIn(): void {
+    const { ticket } = this;
+    this.ticket = newTicket();
     this.wantedScope = '';
+    this.needsLogin = false;
     this.#token.reset();
     this.#unwatch();
-    this.#owner.loggedIn(this);
+    this.#owner.loggedIn(this, ticket);
   }
 
   issued(): void {
@@ -157,6 +170,10 @@ export class LoginCredential implements Credentials, TokenObserver, LoginObserve
   readonly #changed = ({ size }: Stats): void => {
     if (size > 0) this.loggedIn();
   };
+}
+
+function newTicket(): string {
+  return randomBytes(18).toString('base64url');
 }
 
 /** The scopes of a challenge (RFC 6750 section 3); '' = it names none, or characters that are none. */

@@ -155,6 +155,8 @@ class FlowProvider implements OAuthClientProvider {
   clientMetadataUrl?: string;
   discovery: OAuthDiscoveryState | undefined;
   url: URL | null = null;
+  /** Decides which resource the tokens are for; undefined = the metadata of the upstream does. */
+  validateResourceURL?: () => Promise<URL | undefined>;
   readonly #auth: OAuthSnapshot;
   readonly #state = randomBytes(24).toString('base64url');
   #client: OAuthClientInformationMixed | undefined;
@@ -222,8 +224,12 @@ class FlowProvider implements OAuthClientProvider {
     if (this.#auth.clientId === '' && (scope === 'all' || scope === 'client')) this.#client = undefined;
   }
 
+  /** MCP 2025-11-25 (authorization, resource parameter) wants the parameter also of upstreams without RFC 9728. */
   saveDiscoveryState(state: OAuthDiscoveryState): void {
     this.discovery = state;
+    if (state.resourceMetadata !== undefined) return;
+    // The SDK sends a text as it is; a URL would get a slash behind a bare host.
+    this.validateResourceURL = () => Promise.resolve(canonicalUri(this.#auth.serverUrl) as never);
   }
 
   discoveryState(): OAuthDiscoveryState | undefined {
@@ -249,6 +255,12 @@ class FlowProvider implements OAuthClientProvider {
     };
     return withTokens(login, this.#tokens);
   }
+}
+
+/** The canonical URI of an MCP server (MCP 2025-11-25, authorization): no user, query and fragment, no slash behind a bare host. */
+export function canonicalUri(serverUrl: string): string {
+  const { origin, pathname } = new URL(serverUrl);
+  return pathname === '/' ? origin : `${origin}${pathname}`;
 }
 
 function sameText(given: string, expected: string): boolean {
