@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile, stat } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
+import { ElicitationCompleteNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
 import { type AuthorizationServer, startAuthorizationServer } from '../support/authorization-server.js';
 import { Browser, linkOf, type Page } from '../support/browser.js';
 import { cliPath, type RunningGateway, startGateway } from '../support/gateway.js';
@@ -22,10 +25,25 @@ async function startPeers(t: TestScope, family: 'legacy' | 'modern' = 'legacy') 
   return { authority, upstream };
 }
 
-function configOf(upstream: ProtectedServer, more: object = {}): Record<string, unknown> {
+/** Puts both on one origin, as before RFC 9728: the upstream does not say which authorization server it has. */
+async function withoutMetadata(t: TestScope, authority: AuthorizationServer, upstream: ProtectedServer): Promise<void> {
+  upstream.authorizationServer = '';
+  const server = createServer((request, response) => {
+    void (request.url?.startsWith('/mcp') ? upstream : authority).serve(request, response);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  upstream.origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  authority.issuer = upstream.origin;
+}
+
+function configOf(upstream: ProtectedServer, more: object = {}, url = upstream.url): Record<string, unknown> {
   return {
     sessions: { secret: SECRET },
-    mcpServers: { tracker: { url: upstream.url, auth: { type: 'oauth', ...more } } },
+    mcpServers: { tracker: { url, auth: { type: 'oauth', ...more } } },
   };
 }
 
@@ -58,11 +76,21 @@ async function listed(gateway: RunningGateway, headers: Record<string, string> =
   );
 }
 
+async function statsOf(gateway: RunningGateway): Promise<Record<string, unknown>> {
+  return (await (await fetch(`${gateway.adminUrl}/stats`)).json()) as Record<string, unknown>;
+}
+
 async function credentialsOf(gateway: RunningGateway): Promise<Record<string, unknown>> {
-  const stats = (await (await fetch(`${gateway.adminUrl}/stats`)).json()) as {
-    upstreams: { endpoints: { credentials: Record<string, unknown> }[] }[];
+  const { upstreams } = (await statsOf(gateway)) as {
+    upstreams?: { endpoints: { credentials: Record<string, unknown> }[] }[];
   };
-  return stats.upstreams[0]?.endpoints[0]?.credentials ?? {};
+  return upstreams?.[0]?.endpoints[0]?.credentials ?? {};
+}
+
+/** An error as the SDK throws it. */
+interface ToolError {
+  readonly code: number;
+  readonly data: { readonly code?: string; readonly elicitations?: { url: string; elicitationId: string }[] };
 }
 
 /** The output of a gateway that waits for a user. */
@@ -96,10 +124,49 @@ test('a server waits for a user, who logs in by the link in the log', async (t) 
   assert.equal(linkIn(gateway.output), link);
   assert.equal(gateway.output.split('an upstream waits for a user to log in').length, 2, 'once in the log');
   assert.match(gateway.output, /switchyard login tracker/);
+  // Calls get the link, each client in its way.
+  const name = 'tracker__whoami';
+  const { message } = await call(gateway);
+  assert.equal(message.error.data.code, 'GW_UPSTREAM_LOGIN');
+  assert.ok(message.error.message.includes(`Log in at ${link} or by: switchyard login tracker`), message.error.message);
+  assert.doesNotMatch(message.error.message, /\[address\]/);
+  const capabilities = { elicitation: { url: {} } };
+  const asked = await modernRpc(gateway.url, 'tools/call', { name, arguments: {} }, { clientCapabilities: capabilities });
+  assert.equal(asked.message.result.inputRequests.login.params.url, link, asked.text);
+  const client = await connectV1(t, gateway.url, { capabilities });
+  const plain = await connectV1(t, gateway.url);
+  const completed: string[] = [];
+  const logIn = new Promise<void>((resolve) => {
+    client.setNotificationHandler(ElicitationCompleteNotificationSchema, ({ params }) => {
+      completed.push(params.elicitationId);
+      resolve();
+    });
+  });
+  plain.fallbackNotificationHandler = ({ method }) => {
+    if (method === 'notifications/elicitation/complete') completed.push(method);
+    return Promise.resolve();
+  };
+  let elicitationId = '';
+  await assert.rejects(client.callTool({ name }), ({ code, data }: ToolError) => {
+    assert.deepEqual([code, data.elicitations?.length, data.elicitations?.[0]?.url], [-32042, 1, link]);
+    elicitationId = data.elicitations?.[0]?.elicitationId ?? '';
+    return true;
+  });
+  await assert.rejects(plain.callTool({ name }), ({ code, data }: ToolError) => {
+    assert.deepEqual([code, data.code, data.elicitations], [-32603, 'GW_UPSTREAM_LOGIN', undefined]);
+    return true;
+  });
+  await eventually('the streams of both clients', async () => (await statsOf(gateway))['streams'] === 2);
   assert.equal((await follow(`${link}x`)).status, 404);
   assert.equal((await follow(`${gateway.origin}/oauth/callback?state=x&code=y`)).status, 404);
   const page = await follow(link);
   assert.deepEqual([page.status, page.text], [200, 'Logged in at tracker. This page can be closed.\n']);
+  await logIn;
+  // The call waits for the connection that the login made possible.
+  const { content } = await client.callTool({ name });
+  assert.deepEqual(content, [{ type: 'text', text: 'ann' }]);
+  await plain.ping();
+  assert.deepEqual(completed, [elicitationId], 'only for the client that was sent the link, and once');
   await listed(gateway);
   assert.equal(textOf(await call(gateway)), 'ann');
   assert.equal((await credentialsOf(gateway))['state'], 'valid');
@@ -117,7 +184,8 @@ test('a server waits for a user, who logs in by the link in the log', async (t) 
 
 test('ten calls on a refused token renew it once, and a failure that passes ends no login', async (t) => {
   const { authority, upstream } = await startPeers(t);
-  const gateway = await startLoggedIn(t, authority, configOf(upstream));
+  await withoutMetadata(t, authority, upstream);
+  const gateway = await startLoggedIn(t, authority, configOf(upstream, {}, `${upstream.url}?tenant=7`));
   authority.revokeAll();
   const replies = await Promise.all(Array.from({ length: 10 }, () => call(gateway)));
   assert.deepEqual(
@@ -125,6 +193,9 @@ test('ten calls on a refused token renew it once, and a failure that passes ends
     replies.map(() => 'ann'),
   );
   assert.equal(authority.tokenRequests('refresh_token').length, 1);
+  // The resource is named in all requests, although nothing but the address of the server tells it.
+  assert.equal([...authority.tokens.values()][0]?.audience, upstream.url, 'of the authorization request');
+  for (const { form } of authority.tokenRequests()) assert.equal(form['resource'], upstream.url);
 
   const clients = authority.clients.size;
   authority.fault = 'down';

@@ -10,7 +10,8 @@ export interface Page {
 
 /** See the file comment. */
 export class Browser {
-  readonly #cookies = new Map<string, string>();
+  /** By host and name. */
+  readonly #cookies = new Map<string, Map<string, string>>();
 
   /** Opens an address. */
   async open(address: string): Promise<Page> {
@@ -28,10 +29,13 @@ export class Browser {
   }
 
   async #request(url: URL): Promise<Response> {
-    const cookie = this.#cookies.get(url.hostname);
-    const response = await fetch(url, { redirect: 'manual', headers: cookie === undefined ? {} : { cookie } });
+    const known = this.#cookies.get(url.hostname) ?? new Map<string, string>();
+    this.#cookies.set(url.hostname, known);
+    const cookie = [...known].map(([name, value]) => `${name}=${value}`).join('; ');
+    const response = await fetch(url, { redirect: 'manual', headers: cookie === '' ? {} : { cookie } });
     for (const set of response.headers.getSetCookie()) {
-      this.#cookies.set(url.hostname, set.slice(0, set.indexOf(';')));
+      const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(set) ?? [];
+      known.set(name, value);
     }
     return response;
   }
