@@ -13,6 +13,7 @@ import { BaseEndpoint, type EndpointContext, type UpstreamLog } from './core/end
 import { ReadTurns } from './core/read-turns.js';
 import type { UpstreamEvents, UpstreamSink } from './core/types.js';
 import { UpstreamCredentials } from './credentials/index.js';
+import { withoutLink } from './credentials/logins.js';
 import { Replacements } from './replacement.js';
 import type { UpstreamServer } from './server.js';
 
@@ -61,6 +62,7 @@ export class UpstreamPool {
       this.#retry(server);
       events.loggedIn(ticket);
     });
+    const secrets = new CurrentScrubber(config);
     this.#context = {
       table,
       decoder,
@@ -72,7 +74,7 @@ export class UpstreamPool {
       turns: new ReadTurns(config),
       background: parts.background ?? inlineBackground(decoder),
       stopGraceMs: parts.stopGraceMs ?? 2_000,
-      secrets: new CurrentScrubber(config),
+      secrets: { scrub: (text) => withoutLink(secrets.scrub(text)) },
       routeTimeouts: routes.map((route) => route.requestTimeoutMs),
       logLevel: null,
     };

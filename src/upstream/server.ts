@@ -1,4 +1,5 @@
 import type { EndpointSnapshot, ServerSnapshot } from '../config/snapshot.js';
+import { loginsOf } from '../config/user-logins.js';
 import type { ErrorCode } from '../errors.js';
 import { Era } from '../protocol/revisions.js';
 import { TASKS_EXTENSION } from '../protocol/tasks-extension.js';
@@ -92,7 +93,7 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
     this.config = config;
     this.name = config.name;
     this.needsCapabilities = config.clientCredentials;
-    this.wantsLogin = config.endpoints.some((each) => each.transport !== 'stdio' && each.auth?.type === 'oauth');
+    this.wantsLogin = loginsOf(config).length > 0;
     this.requestTimeoutMs = config.requestTimeoutMs;
     this.endpoints = config.endpoints.map((endpoint, position) => {
       const at = { server: index, index: position };

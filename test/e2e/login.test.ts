@@ -131,7 +131,12 @@ test('a server waits for a user, who logs in by the link in the log', async (t) 
   assert.ok(message.error.message.includes(`Log in at ${link} or by: switchyard login tracker`), message.error.message);
   assert.doesNotMatch(message.error.message, /\[address\]/);
   const capabilities = { elicitation: { url: {} } };
-  const asked = await modernRpc(gateway.url, 'tools/call', { name, arguments: {} }, { clientCapabilities: capabilities });
+  const asked = await modernRpc(
+    gateway.url,
+    'tools/call',
+    { name, arguments: {} },
+    { clientCapabilities: capabilities },
+  );
   assert.equal(asked.message.result.inputRequests.login.params.url, link, asked.text);
   const client = await connectV1(t, gateway.url, { capabilities });
   const plain = await connectV1(t, gateway.url);

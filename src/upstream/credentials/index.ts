@@ -17,7 +17,7 @@ import type { UpstreamLog } from '../core/endpoint.js';
 import { type ConnectionProfile, SHARED_PROFILE } from '../core/types.js';
 import { CallerTokens } from './caller-tokens.js';
 import { ExchangedTokens, GatewayToken, OwnHeaders, PassedTokens } from './kinds.js';
-import { type LoggedIn, Logins, openLoginStore } from './logins.js';
+import { type LoggedIn, Logins, openLoginStore, withoutLink } from './logins.js';
 import { RenewedToken } from './renewed-token.js';
 import { requestToken } from './token-endpoint.js';
 import { TokenLog } from './token-log.js';
@@ -151,7 +151,7 @@ export class UpstreamCredentials implements CredentialSource {
     return {
       type: 'oauth',
       state: needsLogin ? 'needs_login' : reason !== '' ? 'failing' : leftMs > 0 ? 'valid' : 'none',
-      reason,
+      reason: withoutLink(reason),
       ...(loginUrl === '' ? {} : { loginUrl }),
       ...(leftMs > 0 && Number.isFinite(leftMs) ? { endsInSeconds: Math.floor(leftMs / 1_000) } : {}),
       callerTokens,

@@ -6,13 +6,12 @@ import type {
   OAuthClientMetadata,
   OAuthTokens,
 } from '@modelcontextprotocol/sdk/shared/auth.js';
-import type { UpstreamAuthSnapshot } from '../../config/snapshot.js';
+import type { OAuthSnapshot } from '../../config/user-logins.js';
 import { excerpt } from '../core/reasons.js';
 import { boundedFetch } from './bounded-fetch.js';
 import type { Login } from './login-store.js';
 
-/** `auth` of type `oauth`. */
-export type OAuthSnapshot = Extract<UpstreamAuthSnapshot, { type: 'oauth' }>;
+export type { OAuthSnapshot };
 
 /** A login failed. `message` is a sentence for the user, without secrets. */
 export class LoginError extends Error {}
