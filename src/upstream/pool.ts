@@ -13,7 +13,7 @@ import { BaseEndpoint, type EndpointContext, type UpstreamLog } from './core/end
 import { ReadTurns } from './core/read-turns.js';
 import type { UpstreamEvents, UpstreamSink } from './core/types.js';
 import { UpstreamCredentials } from './credentials/index.js';
-import { withoutLink } from './credentials/logins.js';
+import { withoutLink } from './credentials/login-credential.js';
 import { Replacements } from './replacement.js';
 import type { UpstreamServer } from './server.js';
 

@@ -340,7 +340,7 @@ test('per principal: everybody logs in, and gets the own account, whatever the c
 
 test('answers of another authorization server, and replayed ones, log nobody in', async (t) => {
   const { authority, upstream } = await startPeers(t);
-  const gateway = await startGateway(t, configOf(upstream));
+  const gateway = await startGateway(t, configOf(upstream), { frontEnd: 'node' });
   const link = linkIn(await waitForLink(gateway));
   const browser = new Browser();
   const begin = async (): Promise<string> => await browser.redirectOf(linkOf(await browser.open(link)) ?? '');

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { type Stats, unwatchFile, watchFile } from 'node:fs';
+import { LOGIN_PATH } from '../../request/accept/http/paths.js';
 import type { Count, Milliseconds } from '../../units.js';
 import type { CredentialRefusal, Credentials } from '../core/credentials.js';
 import type { UpstreamLog } from '../core/endpoint.js';
@@ -103,7 +104,7 @@ export class LoginCredential implements Credentials, TokenObserver, LoginObserve
   #stepUp(scope: string): void {
     this.wantedScope = scope;
     this.#log.warn(
-      { server: this.auth.server, scope, login: this.invitation },
+      { server: this.auth.server, scope, login: this.#logged(this.invitation) },
       'an upstream wants more scopes than a user has granted',
     );
   }
@@ -134,10 +135,15 @@ export class LoginCredential implements Credentials, TokenObserver, LoginObserve
     this.reason = error.message;
     if (this.needsLogin) this.#watch();
     if (!isNews) return;
-    const { server } = this.auth;
-    if (this.needsLogin) this.#log.warn({ server, reason: error.message }, 'an upstream waits for a user to log in');
-    else if (keepsToken) this.#log.warn({ server, reason: error.message }, 'a login cannot be renewed yet');
-    else this.#log.warn({ server, reason: error.message }, 'a login cannot be renewed: calls fail until it is');
+    const fields = { server: this.auth.server, reason: this.#logged(error.message) };
+    if (this.needsLogin) this.#log.warn(fields, 'an upstream waits for a user to log in');
+    else if (keepsToken) this.#log.warn(fields, 'a login cannot be renewed yet');
+    else this.#log.warn(fields, 'a login cannot be renewed: calls fail until it is');
+  }
+
+  /** The link of a principal is for that one alone. */
+  #logged(text: string): string {
+    return this.isOfPrincipal ? withoutLink(text) : text;
   }
 
   tokenRefused(): void {
@@ -170,6 +176,13 @@ export class LoginCredential implements Credentials, TokenObserver, LoginObserve
   readonly #changed = ({ size }: Stats): void => {
     if (size > 0) this.loggedIn();
   };
+}
+
+const LINK = new RegExp(` at https?://\\S+${LOGIN_PATH}\\?ticket=[\\w-]+(?: or)?`);
+
+/** A sentence that invites to a login, without the link. */
+export function withoutLink(text: string): string {
+  return text.replace(LINK, '');
 }
 
 function newTicket(): string {

@@ -63,13 +63,12 @@ export class LoginFlow {
     const { discovery, url } = this.#provider;
     if (url === null) throw new LoginError('The authorization server was not found.');
     const metadata = discovery?.authorizationServerMetadata;
-    if (metadata !== undefined) {
-      if (!sameIssuer(metadata.issuer, String(discovery?.authorizationServerUrl))) {
-        throw new LoginError('The metadata of the authorization server names another issuer (RFC 8414 section 3.3).');
-      }
-      if (metadata.code_challenge_methods_supported?.includes('S256') !== true) {
-        throw new LoginError('The authorization server does not say that it supports PKCE with S256.');
-      }
+    if (metadata === undefined) throw new LoginError('The authorization server has no metadata (RFC 8414).');
+    if (!sameIssuer(metadata.issuer, String(discovery?.authorizationServerUrl))) {
+      throw new LoginError('The metadata of the authorization server names another issuer (RFC 8414 section 3.3).');
+    }
+    if (metadata.code_challenge_methods_supported?.includes('S256') !== true) {
+      throw new LoginError('The authorization server does not say that it supports PKCE with S256.');
     }
     return url;
   }

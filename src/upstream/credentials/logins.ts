@@ -167,13 +167,6 @@ export function joined(granted: string, wanted: string): string {
   return [...new Set(`${granted} ${wanted}`.split(' ').filter((scope) => scope !== ''))].join(' ');
 }
 
-const LINK = new RegExp(` at https?://\\S+${LOGIN_PATH}\\?ticket=[\\w-]+(?: or)?`);
-
-/** A sentence that invites to a login, without the link: it is for the log and `/stats`, which name it once, and for calls. */
-export function withoutLink(text: string): string {
-  return text.replace(LINK, '');
-}
-
 function subjectText(subject: Int32Array): string {
   return Buffer.from(subject.buffer, subject.byteOffset, subject.byteLength).toString('hex');
 }
