@@ -78,7 +78,7 @@ export class LoginCredential implements Credentials, TokenObserver, LoginObserve
    */
   get clientAdvice(): string {
     if (!this.needsLogin) return '';
-    if (this.auth.per === 'gateway') return this.reason;
+    if (this.auth.per === 'gateway') return this.invitation;
     return `The operator of the gateway has to log in first: switchyard login ${this.auth.server}`;
   }
 

@@ -146,7 +146,10 @@ export class Logins implements LoginOwner {
     this.#flows.delete(state);
     const { browser, credential, flow } = started;
     if (browserOf(cookies, this.#originOf(credential.auth).startsWith('https:')) !== browser) {
-      return text(403, 'This login was begun in another browser. Open the link again in this one.\n');
+      return text(
+        403,
+        'This login was begun in another browser, or at another address of the gateway. Open the link again.\n',
+      );
     }
     const login = await flow.finish(query);
     await this.#store.locked(credential.key, () => this.#store.write(credential.key, login));
