@@ -3,8 +3,8 @@ import { compileSnapshot } from '../config/compile/index.js';
 import { isLoopbackHost } from '../config/compile/loopback.js';
 import { loadConfigFile } from '../config/load.js';
 import type { Snapshot } from '../config/snapshot.js';
+import { loginsOf, type OAuthSnapshot } from '../config/user-logins.js';
 import type { Milliseconds } from '../units.js';
-import type { OAuthSnapshot } from '../upstream/credentials/login-flow.js';
 import type { LoginStore } from '../upstream/credentials/login-store.js';
 import type { Callback } from './callback.js';
 import { type Command, EXIT, type ExitCode, type Options, readArguments, UsageError } from './command.js';
@@ -59,11 +59,7 @@ export async function loginTarget(
 }
 
 function authOf({ servers }: Snapshot, name: string): OAuthSnapshot {
-  const logins = servers.flatMap(({ endpoints }) =>
-    endpoints.flatMap((endpoint) =>
-      endpoint.transport !== 'stdio' && endpoint.auth?.type === 'oauth' ? [endpoint.auth] : [],
-    ),
-  );
+  const logins = servers.flatMap(loginsOf);
   const found = logins.find(({ server }) => server === name);
   if (found !== undefined) return found;
   const known = [...new Set(logins.map(({ server }) => server))].join(', ');

@@ -14,6 +14,7 @@ import type { RenamedItem } from '../catalog/types.js';
 import { compileSnapshot } from '../config/compile/index.js';
 import type { LoadedConfig } from '../config/loaded.js';
 import type { ServerSnapshot, Snapshot } from '../config/snapshot.js';
+import { loginsOf } from '../config/user-logins.js';
 import type { UpstreamHealth } from '../control/health.js';
 import { packageVersion } from '../package-root.js';
 import type { Count, Milliseconds } from '../units.js';
@@ -232,14 +233,10 @@ function trialSnapshot(snapshot: Snapshot): Snapshot {
     routes: snapshot.routes.map((route) => ({ ...route, requiredScopes: [] })),
     catalog: { ...snapshot.catalog, startupWaitMs: 0, firstListWaitMs: 0, manifestFile: false },
     // The key is read only where it opens logins.
-    sessions: snapshot.servers.some(hasLogin)
+    sessions: snapshot.servers.some((server) => loginsOf(server).length > 0)
       ? snapshot.sessions
       : { ...snapshot.sessions, keyFile: null, isKeyFileOptional: false },
   };
-}
-
-function hasLogin({ endpoints }: ServerSnapshot): boolean {
-  return endpoints.some((endpoint) => endpoint.transport !== 'stdio' && endpoint.auth?.type === 'oauth');
 }
 
 /** Whether no more is to be expected of a server: it is listed, or a try has failed. */

@@ -9,6 +9,7 @@ import type { ResolvedConfig } from '../config/schema/index.js';
 import { conditionFields, patternsOf } from '../config/schema/match.js';
 import { EVERYTHING } from '../config/schema/routes.js';
 import type { EndpointSnapshot, ServerSnapshot, Snapshot, TransportsSnapshot } from '../config/snapshot.js';
+import { loginsOf } from '../config/user-logins.js';
 import { ConfigError } from '../errors.js';
 import { keyFileProblem } from '../session/key-file.js';
 import { limitInWords } from '../shared/limiters/words.js';
@@ -18,6 +19,7 @@ import { type Command, EXIT, type ExitCode, type Options, oneFile, readArguments
 import { requiredFile } from './config-file.js';
 import { checkKeyFile } from './key-file.js';
 import { type KnownLists, knownLists } from './known-lists.js';
+import type { KnownLogin } from './known-logins.js';
 import { maskWith, printError, printLine, printWarning, style, table } from './print.js';
 import { checkPrograms, endpointPath } from './programs.js';
 import { type Rename, renames } from './renames.js';
@@ -40,8 +42,10 @@ interface Upstream {
   readonly transport: string;
   /** Program or address, without secrets. */
   readonly target: string;
-  /** What its isolation takes from clients; '' = nothing. */
+  /** What its isolation takes from clients, and what is stored of a login; '' = nothing. */
   readonly note: string;
+  /** Absent = it wants no login. */
+  readonly login?: KnownLogin;
 }
 
 async function run(args: readonly string[]): Promise<ExitCode> {
@@ -54,7 +58,7 @@ async function run(args: readonly string[]): Promise<ExitCode> {
     await checkKeyFile(loaded, snapshot);
     checkPrograms(loaded, snapshot);
     const known = await knownLists(snapshot);
-    const upstreams = resolveUpstreams(snapshot, loaded, known);
+    const upstreams = resolveUpstreams(snapshot, loaded, known, await storedLogins(snapshot));
     const runtime = await detectRuntime(snapshot);
     if (flags.json) printLine(JSON.stringify(report(loaded, snapshot, known, upstreams, runtime), null, 2));
     else printReport(file, loaded, snapshot, known, upstreams, runtime);
@@ -68,13 +72,41 @@ async function run(args: readonly string[]): Promise<ExitCode> {
 }
 
 /** The programs exist ({@link checkPrograms}). */
-function resolveUpstreams(snapshot: Snapshot, loaded: LoadedConfig, known: KnownLists): Upstream[] {
+function resolveUpstreams(
+  snapshot: Snapshot,
+  loaded: LoadedConfig,
+  known: KnownLists,
+  logins: ReadonlyMap<string, KnownLogin>,
+): Upstream[] {
   return snapshot.servers.flatMap((server) =>
     server.endpoints.map((endpoint, index) => {
-      const target = targetOf(endpoint, endpointPath(loaded, server.name, index), loaded);
-      return { name: server.name, transport: endpoint.transport, target, note: noteOf(server, endpoint, known) };
+      const { name } = server;
+      const target = targetOf(endpoint, endpointPath(loaded, name, index), loaded);
+      const login = logins.get(name);
+      const notes = [noteOf(server, endpoint, known), login === undefined ? '' : loginNote(name, login)];
+      const note = notes.filter((each) => each !== '').join('; ');
+      return { name, transport: endpoint.transport, target, note, ...(login === undefined ? {} : { login }) };
     }),
   );
+}
+
+/** Loaded where a server wants a login. */
+async function storedLogins(snapshot: Snapshot): Promise<ReadonlyMap<string, KnownLogin>> {
+  if (snapshot.servers.every((server) => loginsOf(server).length === 0)) return new Map();
+  return await (await import('./known-logins.js')).knownLogins(snapshot);
+}
+
+/** Why nobody has to log in, or why somebody has. */
+const LOGIN_STATES = {
+  stored: 'stored',
+  none: 'nobody has logged in',
+  ended: 'it has ended',
+  unreadable: 'it cannot be opened with the session key',
+} as const;
+
+function loginNote(server: string, { per, principals, state }: KnownLogin): string {
+  const own = `login: ${LOGIN_STATES[state]}${state === 'stored' ? '' : `, run \`switchyard login ${server}\``}`;
+  return per === 'principal' ? `${own}; of principals: ${principals}` : own;
 }
 
 /** What a server makes of its clients is known when it has run. */

@@ -26,6 +26,7 @@ export const TOMBSTONE: ServerSnapshot = Object.freeze({
   priority: 0,
   isolation: 'shared',
   clientCredentials: false,
+  clientTokens: false,
   passthrough: false,
   maxDedicated: 1,
   dedicatedIdleMs: 1_000,

@@ -115,6 +115,8 @@ export interface ServerSnapshot {
    * `isolation` is `session` or `principal` then.
    */
   readonly clientCredentials: boolean;
+  /** Those credentials are made of the token of each call: it is passed on or exchanged. Else they are kept by subject. */
+  readonly clientTokens: boolean;
   /** Those credentials are the client's own token. */
   readonly passthrough: boolean;
   /** Dedicated children or upstream sessions per endpoint at once, besides the shared one. */

@@ -24,6 +24,7 @@ import { LimitFields } from '../request/write/limit-fields.js';
 import { LocalAnswers } from '../request/write/local.js';
 import { ServerRequests } from '../server-requests/index.js';
 import { InputRounds } from '../server-requests/input-rounds.js';
+import { LoginNotices } from '../server-requests/login-notices.js';
 import { ParkedCalls } from '../server-requests/parked/index.js';
 import { PolledTasks } from '../server-requests/polled-tasks.js';
 import { ServerRequestRouter } from '../server-requests/router.js';
@@ -73,6 +74,7 @@ export class Front {
   readonly requests: ServerRequests;
   readonly parked: ParkedCalls;
   readonly subscriptions: Subscriptions;
+  readonly logins: LoginNotices;
   readonly #config: CurrentConfig;
   readonly #identity: Identity;
   readonly #routes: RouteHistory;
@@ -140,7 +142,8 @@ export class Front {
     const rounds = new InputRounds({ config, requests, decoder, log: streams.log, send, write });
     const polledTasks = new PolledTasks({ config, upstreams, decoder, rounds, write });
     const parked = new ParkedCalls({ config, table, handles: parkedHandles, identity, write, upstreams });
-    const router = new ServerRequestRouter({ requests, rounds, parked, tasks });
+    const logins = new LoginNotices({ sessions, streams });
+    const router = new ServerRequestRouter({ requests, rounds, logins, parked, tasks });
     const subscriptions = new Subscriptions({
       config,
       longLived: streams.longLived,
@@ -218,6 +221,7 @@ export class Front {
     this.requests = requests;
     this.parked = parked;
     this.subscriptions = subscriptions;
+    this.logins = logins;
     this.#identity = identity;
     this.#routes = routes;
     this.#handles = [taskHandles, parkedHandles];

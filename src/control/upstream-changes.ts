@@ -3,6 +3,7 @@ import type { Catalog, CatalogChanges, CatalogFinding, CatalogListener } from '.
 import type { PreparedCatalog } from '../catalog/prepared.js';
 import type { Current } from '../config/current.js';
 import type { Snapshot } from '../config/snapshot.js';
+import type { LoginNotices } from '../server-requests/login-notices.js';
 import { packedCount } from '../shared/packed.js';
 import type { Subscriptions } from '../subscriptions/index.js';
 import type { ConnectionOwner, Discovery, ListChanges, UpstreamEvents } from '../upstream/core/types.js';
@@ -14,6 +15,7 @@ export interface ChangeReceiver {
   /** Distributes a catalog to the workers; it is in force when this returns. */
   useCatalog(next: PreparedCatalog): void;
   readonly subscriptions: Subscriptions;
+  readonly logins: Pick<LoginNotices, 'loggedIn'>;
 }
 
 /** Keeps lists for the next start: ManifestKeeper. */
@@ -81,6 +83,10 @@ export class UpstreamChanges implements UpstreamEvents, CatalogListener {
   replaced(server: number): void {
     this.#purges.replaced(server);
     this.#front.subscriptions.serverReplaced(server);
+  }
+
+  loggedIn(elicitationId: string): void {
+    this.#front.logins.loggedIn(elicitationId);
   }
 
   /** Endpoints log their own changes; a server that is down keeps its tools, so that calls get the reason. */

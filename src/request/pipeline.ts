@@ -80,7 +80,7 @@ export interface PipelineParts {
   /** Logins of users at upstreams. */
   readonly logins: {
     /** See {@link FrontHandler.login}. */
-    page(path: string, query: string): Promise<LoginAnswer> | null;
+    page(path: string, query: string, cookies: string): Promise<LoginAnswer> | null;
   };
   readonly log: PipelineLog;
 }
@@ -177,8 +177,8 @@ export class Pipeline implements FrontHandler, DecodedMessages, DecidedExchanges
     }
   }
 
-  login(path: string, query: string): Promise<LoginAnswer> | null {
-    return this.#parts.logins.page(path, query);
+  login(path: string, query: string, cookies: string): Promise<LoginAnswer> | null {
+    return this.#parts.logins.page(path, query, cookies);
   }
 
   plain(path: string): PlainAnswer | null {

@@ -6,12 +6,14 @@ import type { ClientQuestions } from '../request/write/index.js';
 import type { Endpoint } from '../upstream/core/types.js';
 import type { ServerRequests } from './index.js';
 import type { InputRounds } from './input-rounds.js';
+import type { LoginNotices } from './login-notices.js';
 import type { ParkedCalls } from './parked/index.js';
 
 /** What {@link ServerRequestRouter} works with. */
 export interface ServerRequestRouterParts {
   readonly requests: ServerRequests;
   readonly rounds: InputRounds;
+  readonly logins: LoginNotices;
   readonly parked: ParkedCalls;
   readonly tasks: {
     /** `notifications/tasks/status` of a legacy upstream. */
@@ -63,7 +65,10 @@ export class ServerRequestRouter implements ClientQuestions {
   }
 
   loginRequired(exchange: Exchange, url: string): boolean {
-    return this.#parts.parked.loginRequired(exchange, url);
+    const { logins, parked } = this.#parts;
+    if (exchange.client.era === Era.modern) return parked.loginRequired(exchange, url);
+    logins.linkSent(exchange, url);
+    return false;
   }
 
   callEnded(exchange: Exchange): void {

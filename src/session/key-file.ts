@@ -107,8 +107,8 @@ function syncFolder(folder: string): void {
   }
 }
 
-/** Null when there is no file. */
-function readKey(path: string): string | null {
+/** The key in a file; null when there is none. @throws KeyFileError when it cannot be used */
+export function readKey(path: string): string | null {
   let file: number;
   try {
     // Without O_NONBLOCK, opening a named pipe blocks until it has a writer.

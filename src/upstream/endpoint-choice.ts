@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../errors.js';
 import type { IndexSet } from '../shared/index-set.js';
 import type { Count, Milliseconds } from '../units.js';
 import type { Balancer } from './balance/balancer.js';
@@ -74,6 +75,12 @@ export class EndpointChoice implements ServerHealth {
         isStarting ||= failedTries < (wasReady ? RECONNECTING_TRIES : 1);
     }
     return isStarting;
+  }
+
+  /** Why {@link choose} returned null. */
+  get unavailable(): ErrorCode {
+    if (this.#endpoints.some(({ state, breaker }) => state === 'ready' && breaker.tripped)) return 'GW_CIRCUIT_OPEN';
+    return this.#endpoints.some(({ wasReady }) => wasReady) ? 'GW_UPSTREAM_DOWN' : 'GW_UPSTREAM_NOT_CONNECTED';
   }
 
   /** Time until calls may succeed again; 0 = now, or unknown. */

@@ -13,6 +13,7 @@ import { BaseEndpoint, type EndpointContext, type UpstreamLog } from './core/end
 import { ReadTurns } from './core/read-turns.js';
 import type { UpstreamEvents, UpstreamSink } from './core/types.js';
 import { UpstreamCredentials } from './credentials/index.js';
+import { withoutLink } from './credentials/login-credential.js';
 import { Replacements } from './replacement.js';
 import type { UpstreamServer } from './server.js';
 
@@ -57,7 +58,11 @@ export class UpstreamPool {
     const { config, table, decoder, sink, events, log } = parts;
     const { routes, servers } = config.current;
     this.#table = table;
-    this.credentials = new UpstreamCredentials(log, config, (server) => this.#retry(server));
+    this.credentials = new UpstreamCredentials(log, config, (server, ticket) => {
+      this.#retry(server);
+      events.loggedIn(ticket);
+    });
+    const secrets = new CurrentScrubber(config);
     this.#context = {
       table,
       decoder,
@@ -69,7 +74,7 @@ export class UpstreamPool {
       turns: new ReadTurns(config),
       background: parts.background ?? inlineBackground(decoder),
       stopGraceMs: parts.stopGraceMs ?? 2_000,
-      secrets: new CurrentScrubber(config),
+      secrets: { scrub: (text) => withoutLink(secrets.scrub(text)) },
       routeTimeouts: routes.map((route) => route.requestTimeoutMs),
       logLevel: null,
     };
@@ -171,10 +176,11 @@ export class UpstreamPool {
     clearInterval(this.#sweep);
   }
 
-  /** A user has logged in at a server: endpoints that failed for want of that connect at once. */
+  /** A user has logged in at a server: endpoints that failed for want of that connect at once, and calls wait for them. */
   #retry(name: string): void {
-    for (const server of this.servers) {
-      if (server.name === name) for (const endpoint of server.endpoints) endpoint.retry();
+    for (const endpoint of this.servers.flatMap((server) => (server.name === name ? server.endpoints : []))) {
+      endpoint.failedTries = 0;
+      endpoint.retry();
     }
   }
 

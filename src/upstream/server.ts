@@ -1,4 +1,5 @@
 import type { EndpointSnapshot, ServerSnapshot } from '../config/snapshot.js';
+import { loginsOf } from '../config/user-logins.js';
 import type { ErrorCode } from '../errors.js';
 import { Era } from '../protocol/revisions.js';
 import { TASKS_EXTENSION } from '../protocol/tasks-extension.js';
@@ -92,7 +93,7 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
     this.config = config;
     this.name = config.name;
     this.needsCapabilities = config.clientCredentials;
-    this.wantsLogin = config.endpoints.some((each) => each.transport !== 'stdio' && each.auth?.type === 'oauth');
+    this.wantsLogin = loginsOf(config).length > 0;
     this.requestTimeoutMs = config.requestTimeoutMs;
     this.endpoints = config.endpoints.map((endpoint, position) => {
       const at = { server: index, index: position };
@@ -251,11 +252,13 @@ export class UpstreamServer implements EndpointOwner, DedicatedHost, ListSource,
     for (const endpoint of this.endpoints) endpoint.retry();
   }
 
-  /** Why {@link choose} returned null. */
-  unavailable(): ErrorCode {
+  /** See `SendServer.unavailable`. */
+  unavailable({ call }: Exchange): ErrorCode {
     if (this.#refusal !== null) return this.#refusal;
-    if (this.endpoints.some(({ state, breaker }) => state === 'ready' && breaker.tripped)) return 'GW_CIRCUIT_OPEN';
-    return this.endpoints.some(({ wasReady }) => wasReady) ? 'GW_UPSTREAM_DOWN' : 'GW_UPSTREAM_NOT_CONNECTED';
+    const advice = this.wantsLogin ? this.context.credentials.loginAdvice(this.config) : '';
+    if (advice === '') return this.#choice.unavailable;
+    call.detail = advice;
+    return 'GW_UPSTREAM_LOGIN';
   }
 
   isLast(endpoint: BaseEndpoint): boolean {

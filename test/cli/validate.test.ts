@@ -18,6 +18,7 @@ mcpServers:
   files: { command: node, args: [x.js] }
   search: { endpoints: [{ url: "http://10.0.0.1:3000/mcp" }, { url: "http://10.0.0.2:3000/mcp?key=hidden" }] }
   old: { url: "https://old.example.com/sse", type: sse }
+  tracker: { url: "https://tracker.example.com/mcp", auth: { type: oauth } }
   live: { url: "wss://live.example.com/mcp?token=hidden" }
   alone: { command: node, args: [x.js], isolation: shared }
   gone: { command: no-such-program-anywhere, enabled: false }
@@ -43,6 +44,7 @@ routes:
     /^ {2}search +http +http:\/\/10\.0\.0\.1:3000\/mcp$/m,
     /^ {2}search +http +http:\/\/10\.0\.0\.2:3000\/mcp\?key=\*\*\*$/m,
     /^ {2}old +sse +https:\/\/old\.example\.com\/sse$/m,
+    /^ {2}tracker +http +https:\/\/tracker\.example\.com\/mcp +login: nobody has logged in, run `switchyard login tracker`$/m,
     /^ {2}live +websocket +wss:\/\/live\.example\.com\/mcp\?token=\*\*\*$/m,
     /^ {2}writes +tools files__write_\* +to files, then search; scopes files:write$/m,
   ];

@@ -20,11 +20,14 @@ test('the example of docs/login.md is a file that the gateway takes', async (t) 
 
 test('its sentences are those of the sources', () => {
   const read = (file: string): string => readFileSync(join(packageRoot, file), 'utf8');
-  const sources = `${read('src/cli/login.ts')}${read('src/upstream/credentials/login-credential.ts')}`;
+  const sources = ['src/cli/login.ts', 'src/cli/validate.ts', 'src/upstream/credentials/login-credential.ts']
+    .map(read)
+    .join();
   for (const sentence of [
     'in a browser on this machine:',
     'a gateway that runs takes it within seconds',
     'an upstream waits for a user to log in',
+    'nobody has logged in',
   ]) {
     assert.ok(PAGE.includes(sentence) && sources.includes(sentence), sentence);
   }

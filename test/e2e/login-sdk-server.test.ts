@@ -10,6 +10,7 @@ import { createMcpExpressApp } from '@modelcontextprotocol/sdk/server/express.js
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
+import { Browser } from '../support/browser.js';
 import { startGateway } from '../support/gateway.js';
 import { eventually, type TestScope } from '../support/process.js';
 import { connectV1 } from '../support/sdk-clients.js';
@@ -52,8 +53,8 @@ test('a user logs in at a server of the SDK, and its tool is called', async (t) 
     'a link',
     () => /http:\S+\/oauth\/login\?ticket=[\w-]+/.exec(gateway.output)?.[0] ?? null,
   );
-  const page = await fetch(link);
-  assert.equal(page.status, 200, await page.text());
+  const page = await new Browser().logIn(link);
+  assert.equal(page.status, 200, page.text);
   const client = await connectV1(t, gateway.url);
   await eventually('its tools', async () => (await client.listTools()).tools.length > 0, 15_000);
   const result = await client.callTool({ name: 'guarded__whoami' });

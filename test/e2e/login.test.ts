@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile, stat } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
+import { ElicitationCompleteNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
 import { type AuthorizationServer, startAuthorizationServer } from '../support/authorization-server.js';
+import { Browser, linkOf, type Page } from '../support/browser.js';
 import { cliPath, type RunningGateway, startGateway } from '../support/gateway.js';
 import { eventually, startProcess, type TestScope, tempFolder } from '../support/process.js';
 import { type ProtectedServer, startProtectedServer } from '../support/protected-server.js';
@@ -21,10 +25,25 @@ async function startPeers(t: TestScope, family: 'legacy' | 'modern' = 'legacy') 
   return { authority, upstream };
 }
 
-function configOf(upstream: ProtectedServer, more: object = {}): Record<string, unknown> {
+/** Puts both on one origin, as before RFC 9728: the upstream does not say which authorization server it has. */
+async function withoutMetadata(t: TestScope, authority: AuthorizationServer, upstream: ProtectedServer): Promise<void> {
+  upstream.authorizationServer = '';
+  const server = createServer((request, response) => {
+    void (request.url?.startsWith('/mcp') ? upstream : authority).serve(request, response);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  upstream.origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  authority.issuer = upstream.origin;
+}
+
+function configOf(upstream: ProtectedServer, more: object = {}, url = upstream.url): Record<string, unknown> {
   return {
     sessions: { secret: SECRET },
-    mcpServers: { tracker: { url: upstream.url, auth: { type: 'oauth', ...more } } },
+    mcpServers: { tracker: { url, auth: { type: 'oauth', ...more } } },
   };
 }
 
@@ -36,9 +55,8 @@ function linkIn(text: string): string {
 }
 
 /** What the browser of a user does who agrees to everything. */
-async function follow(link: string): Promise<{ status: number; text: string }> {
-  const response = await fetch(link);
-  return { status: response.status, text: await response.text() };
+function follow(link: string): Promise<Page> {
+  return new Browser().logIn(link);
 }
 
 const textOf = ({ message, text }: RpcReply): string => message?.result?.content?.[0]?.text ?? text;
@@ -58,11 +76,26 @@ async function listed(gateway: RunningGateway, headers: Record<string, string> =
   );
 }
 
+async function statsOf(gateway: RunningGateway): Promise<Record<string, unknown>> {
+  return (await (await fetch(`${gateway.adminUrl}/stats`)).json()) as Record<string, unknown>;
+}
+
 async function credentialsOf(gateway: RunningGateway): Promise<Record<string, unknown>> {
-  const stats = (await (await fetch(`${gateway.adminUrl}/stats`)).json()) as {
-    upstreams: { endpoints: { credentials: Record<string, unknown> }[] }[];
+  const { upstreams } = (await statsOf(gateway)) as {
+    upstreams?: { endpoints: { credentials: Record<string, unknown> }[] }[];
   };
-  return stats.upstreams[0]?.endpoints[0]?.credentials ?? {};
+  return upstreams?.[0]?.endpoints[0]?.credentials ?? {};
+}
+
+/** An error as the SDK throws it. */
+interface ToolError {
+  readonly code: number;
+  readonly data: { readonly code?: string; readonly elicitations?: { url: string; elicitationId: string }[] };
+}
+
+/** The output of a gateway that waits for a user. */
+function waitForLink(gateway: RunningGateway): Promise<string> {
+  return eventually('a link', () => (gateway.output.includes('/oauth/login?') ? gateway.output : null));
 }
 
 async function startLoggedIn(
@@ -72,9 +105,7 @@ async function startLoggedIn(
   headers: Record<string, string> = {},
 ): Promise<RunningGateway> {
   const gateway = await startGateway(t, config);
-  const link = await eventually('a link', () =>
-    gateway.output.includes('/oauth/login?') ? linkIn(gateway.output) : null,
-  );
+  const link = linkIn(await waitForLink(gateway));
   const page = await follow(link);
   assert.equal(page.status, 200, page.text);
   await listed(gateway, headers);
@@ -93,10 +124,54 @@ test('a server waits for a user, who logs in by the link in the log', async (t) 
   assert.equal(linkIn(gateway.output), link);
   assert.equal(gateway.output.split('an upstream waits for a user to log in').length, 2, 'once in the log');
   assert.match(gateway.output, /switchyard login tracker/);
+  // Calls get the link, each client in its way.
+  const name = 'tracker__whoami';
+  const { message } = await call(gateway);
+  assert.equal(message.error.data.code, 'GW_UPSTREAM_LOGIN');
+  assert.ok(message.error.message.includes(`Log in at ${link} or by: switchyard login tracker`), message.error.message);
+  assert.doesNotMatch(message.error.message, /\[address\]/);
+  const capabilities = { elicitation: { url: {} } };
+  const asked = await modernRpc(
+    gateway.url,
+    'tools/call',
+    { name, arguments: {} },
+    { clientCapabilities: capabilities },
+  );
+  assert.equal(asked.message.result.inputRequests.login.params.url, link, asked.text);
+  const client = await connectV1(t, gateway.url, { capabilities });
+  const plain = await connectV1(t, gateway.url);
+  const completed: string[] = [];
+  const logIn = new Promise<void>((resolve) => {
+    client.setNotificationHandler(ElicitationCompleteNotificationSchema, ({ params }) => {
+      completed.push(params.elicitationId);
+      resolve();
+    });
+  });
+  plain.fallbackNotificationHandler = ({ method }) => {
+    if (method === 'notifications/elicitation/complete') completed.push(method);
+    return Promise.resolve();
+  };
+  let elicitationId = '';
+  await assert.rejects(client.callTool({ name }), ({ code, data }: ToolError) => {
+    assert.deepEqual([code, data.elicitations?.length, data.elicitations?.[0]?.url], [-32042, 1, link]);
+    elicitationId = data.elicitations?.[0]?.elicitationId ?? '';
+    return true;
+  });
+  await assert.rejects(plain.callTool({ name }), ({ code, data }: ToolError) => {
+    assert.deepEqual([code, data.code, data.elicitations], [-32603, 'GW_UPSTREAM_LOGIN', undefined]);
+    return true;
+  });
+  await eventually('the streams of both clients', async () => (await statsOf(gateway))['streams'] === 2);
   assert.equal((await follow(`${link}x`)).status, 404);
   assert.equal((await follow(`${gateway.origin}/oauth/callback?state=x&code=y`)).status, 404);
   const page = await follow(link);
   assert.deepEqual([page.status, page.text], [200, 'Logged in at tracker. This page can be closed.\n']);
+  await logIn;
+  // The call waits for the connection that the login made possible.
+  const { content } = await client.callTool({ name });
+  assert.deepEqual(content, [{ type: 'text', text: 'ann' }]);
+  await plain.ping();
+  assert.deepEqual(completed, [elicitationId], 'only for the client that was sent the link, and once');
   await listed(gateway);
   assert.equal(textOf(await call(gateway)), 'ann');
   assert.equal((await credentialsOf(gateway))['state'], 'valid');
@@ -114,7 +189,8 @@ test('a server waits for a user, who logs in by the link in the log', async (t) 
 
 test('ten calls on a refused token renew it once, and a failure that passes ends no login', async (t) => {
   const { authority, upstream } = await startPeers(t);
-  const gateway = await startLoggedIn(t, authority, configOf(upstream));
+  await withoutMetadata(t, authority, upstream);
+  const gateway = await startLoggedIn(t, authority, configOf(upstream, {}, `${upstream.url}?tenant=7`));
   authority.revokeAll();
   const replies = await Promise.all(Array.from({ length: 10 }, () => call(gateway)));
   assert.deepEqual(
@@ -122,6 +198,9 @@ test('ten calls on a refused token renew it once, and a failure that passes ends
     replies.map(() => 'ann'),
   );
   assert.equal(authority.tokenRequests('refresh_token').length, 1);
+  // The resource is named in all requests, although nothing but the address of the server tells it.
+  assert.equal([...authority.tokens.values()][0]?.audience, upstream.url, 'of the authorization request');
+  for (const { form } of authority.tokenRequests()) assert.equal(form['resource'], upstream.url);
 
   const clients = authority.clients.size;
   authority.fault = 'down';
@@ -215,46 +294,74 @@ test('a 403 with insufficient_scope asks for more scopes', async (t) => {
   assert.equal([...authority.tokens.values()].at(-1)?.scope, 'read write');
 });
 
-test('per principal: everybody logs in, and gets the own account', async (t) => {
+test('per principal: everybody logs in, and gets the own account, whatever the client authenticates with', async (t) => {
   const { authority, upstream } = await startPeers(t);
   authority.user = 'reader';
-  const tokens = ['ann', 'bob'].map((subject) => ({ token: `${subject}-token-of-the-gateway`, subject }));
-  const config = { ...configOf(upstream, { per: 'principal' }), auth: { type: 'bearer', tokens } };
-  const gateway = await startLoggedIn(t, authority, config, { authorization: 'Bearer ann-token-of-the-gateway' });
-  for (const user of ['ann', 'bob']) {
-    const headers = { authorization: `Bearer ${user}-token-of-the-gateway` };
+  const auth = [
+    { type: 'basic', users: { ann: { password: 'password-of-ann' } } },
+    { type: 'bearer', tokens: { bob: { token: 'token-of-bob' } } },
+    { type: 'apiKey', header: 'X-API-Key', keys: { carl: { key: 'key-of-carl' } } },
+    {
+      type: 'oauth2',
+      introspectionUrl: authority.url('introspect'),
+      clientId: 'gateway',
+      clientSecret: 'gateway-secret',
+    },
+  ];
+  const issued = async () => ({ authorization: `Bearer ${await authority.issue({ subject: 'dora' })}` });
+  const clients: Record<string, Record<string, string>> = {
+    ann: { authorization: `Basic ${Buffer.from('ann:password-of-ann').toString('base64')}` },
+    bob: { authorization: 'Bearer token-of-bob' },
+    carl: { 'x-api-key': 'key-of-carl' },
+    dora: await issued(),
+  };
+  const config = { ...configOf(upstream, { per: 'principal' }), auth };
+  const gateway = await startGateway(t, config);
+  const forGateway = linkIn(await waitForLink(gateway));
+  const { message: early } = await call(gateway, clients['ann']);
+  assert.equal(early.error.data.code, 'GW_UPSTREAM_LOGIN', 'its lists wait for the login of the gateway');
+  assert.match(early.error.message, /has to log in first: switchyard login tracker/);
+  assert.doesNotMatch(early.error.message, /oauth/, 'that link is for operators');
+  assert.equal((await follow(forGateway)).status, 200);
+  await listed(gateway, clients['ann']);
+  for (const [user, headers] of Object.entries(clients)) {
     const { message } = await call(gateway, headers);
     assert.equal(message.error.data.code, 'GW_UPSTREAM_LOGIN', JSON.stringify(message));
-    const link = linkIn(message.error.message);
-    const page = await follow(link);
-    assert.match(page.text, /Go on only if/, 'a link that somebody sent is not followed unseen');
     authority.user = `${user}@example.com`;
-    assert.equal((await follow(`${link}&confirmed=1`)).status, 200);
+    const link = linkIn(message.error.message);
+    assert.equal((await follow(link)).status, 200);
+    assert.equal((await follow(link)).status, 404, 'a link is good for one login');
   }
-  for (const user of ['ann', 'bob', 'ann']) {
-    const headers = { authorization: `Bearer ${user}-token-of-the-gateway` };
+  // Another token of the same subject has the same login.
+  for (const [user, headers] of [...Object.entries(clients), ['dora', await issued()] as const]) {
     assert.equal(textOf(await call(gateway, headers)), `${user}@example.com`);
   }
 });
 
 test('answers of another authorization server, and replayed ones, log nobody in', async (t) => {
   const { authority, upstream } = await startPeers(t);
-  const gateway = await startGateway(t, configOf(upstream));
-  const link = await eventually('a link', () =>
-    gateway.output.includes('/oauth/login?') ? linkIn(gateway.output) : null,
-  );
-  const begin = async (): Promise<string> => (await fetch(link, { redirect: 'manual' })).headers.get('location') ?? '';
+  const gateway = await startGateway(t, configOf(upstream), { frontEnd: 'node' });
+  const link = linkIn(await waitForLink(gateway));
+  const browser = new Browser();
+  const begin = async (): Promise<string> => await browser.redirectOf(linkOf(await browser.open(link)) ?? '');
   const authorization = new URL(await begin());
   assert.equal(authorization.searchParams.get('code_challenge_method'), 'S256');
-  const back = (await fetch(authorization, { redirect: 'manual' })).headers.get('location') ?? '';
+  const back = await browser.redirectOf(authorization.href);
   const forged = new URL(back);
   forged.searchParams.set('iss', 'https://evil.example.com');
-  const refused = await follow(forged.href);
+  const refused = await browser.open(forged.href);
   assert.match(refused.text, /another authorization server/);
-  assert.equal((await follow(back)).status, 404, 'a state is good for one answer');
-  const without = new URL((await fetch(await begin(), { redirect: 'manual' })).headers.get('location') ?? '');
+  assert.equal((await browser.open(back)).status, 404, 'a state is good for one answer');
+  const without = new URL(await browser.redirectOf(await begin()));
   without.searchParams.delete('iss');
-  assert.match((await follow(without.href)).text, /another authorization server/);
+  assert.match((await browser.open(without.href)).text, /another authorization server/);
+  // Somebody who was sent the address that the page leads to, or that page without its first part.
+  const other = new Browser();
+  assert.match((await other.open(await begin())).text, /begun in another browser/);
+  const way = linkOf(await browser.open(link)) ?? '';
+  for (const address of [way, `${link}&confirmed=1`, link]) {
+    assert.match((await other.open(address)).text, /Go on only if/, address);
+  }
   assert.equal(authority.tokenRequests().length, 0);
 });
 

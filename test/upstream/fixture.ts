@@ -234,6 +234,7 @@ export function startPool(
     ownListsChanged: () => {},
     taskChanged: (_server, taskId) => changedTasks.push(taskId),
     replaced: () => {},
+    loggedIn: () => {},
     stateChanged: () => {},
   };
   const pool = new UpstreamPool({
@@ -282,7 +283,7 @@ export function startPool(
     exchange.client.capabilities = options.capabilities ?? exchange.client.session?.capabilityMask ?? 0;
     const endpoint = server.choose(exchange) ?? (options.awaits ? server.chooseAwaitable(exchange) : null);
     if (endpoint === null) {
-      outcome.error = server.unavailable();
+      outcome.error = server.unavailable(exchange);
       outcome.detail = exchange.call.detail;
       outcome.sent = false;
       setImmediate(() => end(exchange));

@@ -36,6 +36,7 @@ function choice(endpoints: number): Operation {
       ownListsChanged: ignore,
       taskChanged: ignore,
       stateChanged: ignore,
+      loggedIn: ignore,
       replaced: ignore,
     },
     log: { info: ignore, warn: ignore },

@@ -13,6 +13,7 @@ import type {
   Snapshot,
   ViewSnapshot,
 } from '../snapshot.js';
+import { loginsOf } from '../user-logins.js';
 import { compileAuth, publicOrigin, scopeList } from './auth.js';
 import { compileCache } from './cache.js';
 import { Compilation } from './compilation.js';
@@ -92,7 +93,7 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
       required: config.sessions.required,
       secrets: list(config.sessions.secret),
       ttlSeconds: config.sessions.ttlSeconds,
-      ...compileKeyFile(loaded, port !== false || servers.some(hasLogin)),
+      ...compileKeyFile(loaded, port !== false || servers.some((server) => loginsOf(server).length > 0)),
       eventLogBytes: config.sessions.eventLogBytes,
       eventLogTotalBytes: config.sessions.eventLogTotalBytes,
       retryMs: config.sessions.retryMs,
@@ -122,10 +123,6 @@ function compileKeyFile(
   if (typeof keyFile === 'string') return { keyFile: resolve(folder, keyFile), isKeyFileOptional: false };
   const isKept = keyFile !== false && file !== null && listens;
   return { keyFile: isKept ? join(folder, `.${parse(file).name}.key`) : null, isKeyFileOptional: isKept };
-}
-
-function hasLogin({ endpoints }: ServerSnapshot): boolean {
-  return endpoints.some((endpoint) => endpoint.transport !== 'stdio' && endpoint.auth?.type === 'oauth');
 }
 
 /** Beside the key file, which opens them. */

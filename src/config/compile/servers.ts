@@ -7,7 +7,7 @@ import { showText } from '../../secrets/show.js';
 import type { ConfigPath } from '../problems.js';
 import type { ServerConfig } from '../schema/index.js';
 import { TRANSPORTS, URL_SCHEMES, URL_TRANSPORTS, type UrlTransport } from '../schema/servers.js';
-import type { EndpointSnapshot, ServerSnapshot } from '../snapshot.js';
+import type { EndpointSnapshot, ServerSnapshot, UpstreamAuthSnapshot } from '../snapshot.js';
 import { quoteKey } from '../source/index.js';
 import type { Compilation } from './compilation.js';
 import { globs } from './patterns.js';
@@ -53,8 +53,9 @@ export function compileServers(compilation: Compilation): ServerSnapshot[] {
     }
     if (prefix !== null) prefixes.set(prefix, name);
     const endpoints = compileEndpoints(compilation, entry, path);
-    const isOfClients = entry.passthrough || endpoints.some(isExchanged);
-    if (isOfClients) checkClientCredentials(compilation, entry, path);
+    const takesTokens = entry.passthrough || endpoints.some((endpoint) => authOf(endpoint)?.type === 'tokenExchange');
+    const isOfClients = takesTokens || endpoints.some(isPerPrincipal);
+    if (isOfClients) checkClientCredentials(compilation, entry, path, takesTokens);
     servers.push({
       name,
       prefix,
@@ -72,6 +73,7 @@ export function compileServers(compilation: Compilation): ServerSnapshot[] {
       priority: entry.priority,
       isolation: entry.isolation ?? (isOfClients ? 'principal' : defaultIsolation(endpoints)),
       clientCredentials: isOfClients,
+      clientTokens: takesTokens,
       passthrough: entry.passthrough,
       maxDedicated: entry.maxDedicated,
       dedicatedIdleMs: entry.dedicatedIdleMs,
@@ -81,28 +83,37 @@ export function compileServers(compilation: Compilation): ServerSnapshot[] {
   return servers;
 }
 
-function isExchanged(endpoint: EndpointSnapshot): boolean {
-  if (endpoint.transport === 'stdio' || endpoint.auth === undefined) return false;
-  return (
-    endpoint.auth.type === 'tokenExchange' || (endpoint.auth.type === 'oauth' && endpoint.auth.per === 'principal')
-  );
+function authOf(endpoint: EndpointSnapshot): UpstreamAuthSnapshot | undefined {
+  return endpoint.transport === 'stdio' ? undefined : endpoint.auth;
+}
+
+function isPerPrincipal(endpoint: EndpointSnapshot): boolean {
+  const auth = authOf(endpoint);
+  return auth?.type === 'oauth' && auth.per === 'principal';
 }
 
 /** The types of `auth` whose clients send bearer tokens. */
 const TOKEN_PROVIDERS: ReadonlySet<string> = new Set(['bearer', 'jwt', 'oauth2']);
 
 /** Credentials of clients are kept apart by subject, so there must be subjects. */
-function checkClientCredentials(compilation: Compilation, entry: ServerConfig, path: ConfigPath): void {
+function checkClientCredentials(
+  compilation: Compilation,
+  entry: ServerConfig,
+  path: ConfigPath,
+  takesTokens: boolean,
+): void {
   const key = entry.passthrough ? [...path, 'passthrough'] : [...path, 'auth'];
+  const providers = [compilation.loaded.config.auth].flat();
   // Users, keys and headers of proxies bring no token.
-  const hasTokens = [compilation.loaded.config.auth].flat().some(({ type }) => TOKEN_PROVIDERS.has(type));
-  if (!hasTokens) {
+  if (takesTokens && !providers.some(({ type }) => TOKEN_PROVIDERS.has(type))) {
     compilation.problem(key, 'needs tokens of clients that the gateway has verified; set the top-level "auth"');
+  } else if (providers.every(({ type }) => type === 'none')) {
+    compilation.problem(key, 'with "per: principal" needs clients that are authenticated; set the top-level "auth"');
   }
   if (entry.isolation === 'shared' || entry.isolation === 'auto') {
     compilation.problem(
       [...path, 'isolation'],
-      'must be "principal" or "session" for a server that is called with tokens of its clients',
+      'must be "principal" or "session" for a server that is called with credentials of its clients',
     );
   }
   if (

@@ -146,7 +146,7 @@ const oauth = z.strictObject({
     .enum(['gateway', 'principal'])
     .default('gateway')
     .describe(
-      'Who logs in: one user for all clients, or each principal for itself. With `principal` the lists that all clients share are read by the login of the gateway.',
+      'Who logs in: one user for all clients, or each principal for itself, whichever provider of `auth` knows it. With `principal` the lists that all clients share are read by the login of the gateway.',
     ),
 });
 

@@ -114,10 +114,8 @@ export class SendStage implements StartedCalls {
 
   /** See {@link StartedCalls}. */
   expired(exchange: Exchange): void {
-    this.#parts.write.fail(
-      exchange,
-      this.#parts.upstreams.servers[exchange.call.server]?.unavailable() ?? 'GW_INTERNAL',
-    );
+    const server = this.#parts.upstreams.servers[exchange.call.server];
+    this.#parts.write.fail(exchange, server?.unavailable(exchange) ?? 'GW_INTERNAL');
   }
 
   #safe(exchange: Exchange): boolean {
@@ -166,7 +164,7 @@ export class SendStage implements StartedCalls {
       if (reason !== null) this.#parts.write.fail(exchange, reason);
       else if (this.#parts.concurrency.beginCall(call, last.config)) {
         call.retryAfterMs = last.retryInMs();
-        this.#parts.write.fail(exchange, last.unavailable());
+        this.#parts.write.fail(exchange, last.unavailable(exchange));
       } else {
         this.#parts.counters.add(Counter.concurrencyServer);
         call.retryAfterMs = FULL_RETRY_MS;

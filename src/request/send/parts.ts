@@ -37,8 +37,8 @@ export interface SendServer extends StartingServer {
   readonly runsTasks: boolean;
   /** Whether a modern server may answer tool calls with tasks, if the client takes them. */
   readonly answersWithTasks: boolean;
-  /** Why there is none. */
-  unavailable(): ErrorCode;
+  /** Why `choose` returned null; sets `exchange.call.detail` where there is more to say. */
+  unavailable(exchange: Exchange): ErrorCode;
   /** Time until there may be one again, ms; 0 = not known. */
   retryInMs(): number;
 }

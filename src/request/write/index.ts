@@ -352,9 +352,9 @@ export class WriteStage {
 
   /** A failure after the decision: in-band, on the stream if one is open; or an older answer of the cache, if a rule says so. */
   fail(exchange: Exchange, code: ErrorCode): void {
-    const link = code === 'GW_UPSTREAM_LOGIN' && exchange.client.era === Era.modern ? loginLink(exchange) : '';
+    const link = code === 'GW_UPSTREAM_LOGIN' ? loginLink(exchange) : '';
     if (link !== '') {
-      this.leadNoLonger(exchange);
+      if (exchange.client.era === Era.modern) this.leadNoLonger(exchange);
       if (this.#questions?.loginRequired(exchange, link) === true) return;
     }
     if (exchange.verdict.kind === Verdict.lead) {
@@ -388,7 +388,8 @@ export class WriteStage {
     const isUpstream = row.source === 'upstream';
     errorBody(this.streams.begin(exchange), exchange, code, {
       upstream: isUpstream ? identity.serverName(server) : null,
-      reason: isUpstream ? identity.serverReason(server) : null,
+      // Where a user has to log in, the detail is the reason, with the link.
+      reason: isUpstream && code !== 'GW_UPSTREAM_LOGIN' ? identity.serverReason(server) : null,
       retryAfterMs,
       limit: code === 'GW_RATE_LIMITED' ? this.#parts.limits.path(exchange.verdict.limit) : '',
     });

@@ -11,11 +11,15 @@ export function loginLink({ call: { detail } }: Exchange): string {
   return /https?:\/\/\S+\/oauth\/login\?ticket=[\w-]+/.exec(detail)?.[0] ?? '';
 }
 
+/** The id of the elicitation that shows a link: the same for all clients that are sent it, and another one for each login. */
+export function loginElicitationId(url: string): string {
+  return url.slice(url.indexOf('=') + 1);
+}
+
 /** `error.data.elicitations` of 2025-11-25 as JSON, for a client that declares URL elicitation in its session; '' = not. */
 export function loginElicitations(exchange: Exchange): string {
   const { era, session } = exchange.client;
   const url = era === Era.legacy ? loginLink(exchange) : '';
   if (url === '' || session === null || (session.capabilityMask & Capability.elicitationUrl) === 0) return '';
-  const elicitationId = url.slice(url.indexOf('=') + 1);
-  return JSON.stringify([{ mode: 'url', elicitationId, url, message: LOGIN_MESSAGE }]);
+  return JSON.stringify([{ mode: 'url', elicitationId: loginElicitationId(url), url, message: LOGIN_MESSAGE }]);
 }

@@ -50,6 +50,8 @@ export interface Credentials {
 export interface CredentialSource {
   /** @param profile whom the endpoint is for */
   of(server: ServerSnapshot, endpoint: UrlEndpointSnapshot, profile: ConnectionProfile): Credentials;
+  /** What clients are told of a server that cannot be connected before a user logs in, with the link; '' = none has to. */
+  loginAdvice(server: ServerSnapshot): string;
 }
 
 /** There are no credentials for a request. `message` is a sentence for operators and clients, without secrets. */

@@ -202,6 +202,8 @@ export interface UpstreamEvents {
   taskChanged(server: number, taskId: string, bytes: Uint8Array, length: number): void;
   /** An endpoint that clients share became usable or unusable, or the reason has changed. */
   stateChanged(server: number): void;
+  /** A user has logged in at a server. @param elicitationId of the link that was good for it (src/request/write/login-link.ts) */
+  loggedIn(elicitationId: string): void;
   /** A reload has put another server in the place of this one: what was followed there is not followed any more. */
   replaced(server: number): void;
 }

@@ -17,7 +17,8 @@ import type { UpstreamLog } from '../core/endpoint.js';
 import { type ConnectionProfile, SHARED_PROFILE } from '../core/types.js';
 import { CallerTokens } from './caller-tokens.js';
 import { ExchangedTokens, GatewayToken, OwnHeaders, PassedTokens } from './kinds.js';
-import { Logins, openLoginStore } from './logins.js';
+import { withoutLink } from './login-credential.js';
+import { type LoggedIn, Logins, openLoginStore } from './logins.js';
 import { RenewedToken } from './renewed-token.js';
 import { requestToken } from './token-endpoint.js';
 import { TokenLog } from './token-log.js';
@@ -58,7 +59,7 @@ interface Tokens {
 export class UpstreamCredentials implements CredentialSource {
   readonly #log: UpstreamLog;
   readonly #config: Current<Snapshot>;
-  readonly #loggedIn: (server: string) => void;
+  readonly #loggedIn: LoggedIn;
   /** Null until a server wants them. */
   #logins: Logins | null = null;
   /** See {@link listening}. */
@@ -68,8 +69,7 @@ export class UpstreamCredentials implements CredentialSource {
   /** Servers whose `passthrough` was logged. */
   readonly #passedThrough = new Set<string>();
 
-  /** @param loggedIn called when a user has logged in at a server */
-  constructor(log: UpstreamLog, config: Current<Snapshot>, loggedIn: (server: string) => void) {
+  constructor(log: UpstreamLog, config: Current<Snapshot>, loggedIn: LoggedIn) {
     this.#log = log;
     this.#config = config;
     this.#loggedIn = loggedIn;
@@ -82,8 +82,12 @@ export class UpstreamCredentials implements CredentialSource {
   }
 
   /** See `FrontHandler.login`. */
-  page(path: string, query: string): Promise<LoginAnswer> | null {
-    return this.#logins?.page(path, query) ?? null;
+  page(path: string, query: string, cookies: string): Promise<LoginAnswer> | null {
+    return this.#logins?.page(path, query, cookies) ?? null;
+  }
+
+  loginAdvice({ name }: ServerSnapshot): string {
+    return this.#logins?.ofGateway(name)?.clientAdvice ?? '';
   }
 
   /** Nothing more is watched. */
@@ -140,16 +144,15 @@ export class UpstreamCredentials implements CredentialSource {
   }
 
   #loginStatus(server: ServerSnapshot): CredentialStatus {
-    const all = this.#logins?.at(server) ?? [];
-    const own = all.find(({ isOfPrincipal }) => !isOfPrincipal);
-    const callerTokens = all.length - (own === undefined ? 0 : 1);
+    const own = this.#logins?.ofGateway(server.name);
+    const callerTokens = this.#logins?.countOfPrincipals(server.name) ?? 0;
     if (own === undefined) return { type: 'oauth', state: 'none', reason: '', ...NO_COUNTS, callerTokens };
     const { counts, leftMs, needsLogin, reason, wantedScope } = own;
     const loginUrl = needsLogin || wantedScope !== '' ? (this.#logins?.linkOf(own) ?? '') : '';
     return {
       type: 'oauth',
       state: needsLogin ? 'needs_login' : reason !== '' ? 'failing' : leftMs > 0 ? 'valid' : 'none',
-      reason,
+      reason: withoutLink(reason),
       ...(loginUrl === '' ? {} : { loginUrl }),
       ...(leftMs > 0 && Number.isFinite(leftMs) ? { endsInSeconds: Math.floor(leftMs / 1_000) } : {}),
       callerTokens,

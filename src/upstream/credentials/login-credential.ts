@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { type Stats, unwatchFile, watchFile } from 'node:fs';
+import { LOGIN_PATH } from '../../request/accept/http/paths.js';
 import type { Count, Milliseconds } from '../../units.js';
 import type { CredentialRefusal, Credentials } from '../core/credentials.js';
 import type { UpstreamLog } from '../core/endpoint.js';
@@ -16,8 +17,8 @@ const WATCH_MS: Milliseconds = 1_000;
 export interface LoginOwner {
   /** Where a user logs in, '' = the gateway has no port to serve it on. */
   linkOf(credential: LoginCredential): string;
-  /** The user has logged in: endpoints that wait for that may connect. */
-  loggedIn(credential: LoginCredential): void;
+  /** The user has logged in: endpoints that wait for that may connect. @param ticket of the link that was good until then */
+  loggedIn(credential: LoginCredential, ticket: string): void;
 }
 
 /** The credentials of one server for the gateway or for one principal, which a user has to consent to. */
@@ -26,8 +27,8 @@ export class LoginCredential implements Credentials, TokenObserver, LoginObserve
   readonly key: LoginKey;
   /** Of a principal; else of the gateway itself. */
   readonly isOfPrincipal: boolean;
-  /** Unguessable part of the link. */
-  readonly ticket = randomBytes(18).toString('base64url');
+  /** Unguessable part of the link: another one after each login, so that no old link leads to one. */
+  ticket = newTicket();
   readonly counts: { issued: Count; failed: Count; refused: Count } = { issued: 0, failed: 0, refused: 0 };
   /** A user has to log in. */
   needsLogin = false;
@@ -71,6 +72,16 @@ export class LoginCredential implements Credentials, TokenObserver, LoginObserve
     return link === '' ? `Log in by: ${command}` : `Log in at ${link} or by: ${command}`;
   }
 
+  /**
+   * What clients are told while the server cannot be connected; '' = nobody has to log in. Where each principal has a login of
+   * its own, the link of the gateway's one is for operators only: it leads to the lists that all clients get.
+   */
+  get clientAdvice(): string {
+    if (!this.needsLogin) return '';
+    if (this.auth.per === 'gateway') return this.invitation;
+    return `The operator of the gateway has to log in first: switchyard login ${this.auth.server}`;
+  }
+
   get leftMs(): Milliseconds {
     return this.#token.leftMs;
   }
@@ -93,17 +104,20 @@ export class LoginCredential implements Credentials, TokenObserver, LoginObserve
   #stepUp(scope: string): void {
     this.wantedScope = scope;
     this.#log.warn(
-      { server: this.auth.server, scope, login: this.invitation },
+      { server: this.auth.server, scope, login: this.#logged(this.invitation) },
       'an upstream wants more scopes than a user has granted',
     );
   }
 
   /** A user has logged in, here or in another process. */
   loggedIn(): void {
+    const { ticket } = this;
+    this.ticket = newTicket();
     this.wantedScope = '';
+    this.needsLogin = false;
     this.#token.reset();
     this.#unwatch();
-    this.#owner.loggedIn(this);
+    this.#owner.loggedIn(this, ticket);
   }
 
   issued(): void {
@@ -121,10 +135,15 @@ export class LoginCredential implements Credentials, TokenObserver, LoginObserve
     this.reason = error.message;
     if (this.needsLogin) this.#watch();
     if (!isNews) return;
-    const { server } = this.auth;
-    if (this.needsLogin) this.#log.warn({ server, reason: error.message }, 'an upstream waits for a user to log in');
-    else if (keepsToken) this.#log.warn({ server, reason: error.message }, 'a login cannot be renewed yet');
-    else this.#log.warn({ server, reason: error.message }, 'a login cannot be renewed: calls fail until it is');
+    const fields = { server: this.auth.server, reason: this.#logged(error.message) };
+    if (this.needsLogin) this.#log.warn(fields, 'an upstream waits for a user to log in');
+    else if (keepsToken) this.#log.warn(fields, 'a login cannot be renewed yet');
+    else this.#log.warn(fields, 'a login cannot be renewed: calls fail until it is');
+  }
+
+  /** The link of a principal is for that one alone. */
+  #logged(text: string): string {
+    return this.isOfPrincipal ? withoutLink(text) : text;
   }
 
   tokenRefused(): void {
@@ -157,6 +176,17 @@ export class LoginCredential implements Credentials, TokenObserver, LoginObserve
   readonly #changed = ({ size }: Stats): void => {
     if (size > 0) this.loggedIn();
   };
+}
+
+const LINK = new RegExp(` at https?://\\S+${LOGIN_PATH}\\?ticket=[\\w-]+(?: or)?`);
+
+/** A sentence that invites to a login, without the link. */
+export function withoutLink(text: string): string {
+  return text.replace(LINK, '');
+}
+
+function newTicket(): string {
+  return randomBytes(18).toString('base64url');
 }
 
 /** The scopes of a challenge (RFC 6750 section 3); '' = it names none, or characters that are none. */

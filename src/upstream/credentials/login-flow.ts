@@ -6,13 +6,12 @@ import type {
   OAuthClientMetadata,
   OAuthTokens,
 } from '@modelcontextprotocol/sdk/shared/auth.js';
-import type { UpstreamAuthSnapshot } from '../../config/snapshot.js';
+import type { OAuthSnapshot } from '../../config/user-logins.js';
 import { excerpt } from '../core/reasons.js';
 import { boundedFetch } from './bounded-fetch.js';
 import type { Login } from './login-store.js';
 
-/** `auth` of type `oauth`. */
-export type OAuthSnapshot = Extract<UpstreamAuthSnapshot, { type: 'oauth' }>;
+export type { OAuthSnapshot };
 
 /** A login failed. `message` is a sentence for the user, without secrets. */
 export class LoginError extends Error {}
@@ -64,13 +63,12 @@ export class LoginFlow {
     const { discovery, url } = this.#provider;
     if (url === null) throw new LoginError('The authorization server was not found.');
     const metadata = discovery?.authorizationServerMetadata;
-    if (metadata !== undefined) {
-      if (!sameIssuer(metadata.issuer, String(discovery?.authorizationServerUrl))) {
-        throw new LoginError('The metadata of the authorization server names another issuer (RFC 8414 section 3.3).');
-      }
-      if (metadata.code_challenge_methods_supported?.includes('S256') !== true) {
-        throw new LoginError('The authorization server does not say that it supports PKCE with S256.');
-      }
+    if (metadata === undefined) throw new LoginError('The authorization server has no metadata (RFC 8414).');
+    if (!sameIssuer(metadata.issuer, String(discovery?.authorizationServerUrl))) {
+      throw new LoginError('The metadata of the authorization server names another issuer (RFC 8414 section 3.3).');
+    }
+    if (metadata.code_challenge_methods_supported?.includes('S256') !== true) {
+      throw new LoginError('The authorization server does not say that it supports PKCE with S256.');
     }
     return url;
   }
@@ -155,6 +153,8 @@ class FlowProvider implements OAuthClientProvider {
   clientMetadataUrl?: string;
   discovery: OAuthDiscoveryState | undefined;
   url: URL | null = null;
+  /** Decides which resource the tokens are for; undefined = the metadata of the upstream does. */
+  validateResourceURL?: () => Promise<URL | undefined>;
   readonly #auth: OAuthSnapshot;
   readonly #state = randomBytes(24).toString('base64url');
   #client: OAuthClientInformationMixed | undefined;
@@ -222,8 +222,12 @@ class FlowProvider implements OAuthClientProvider {
     if (this.#auth.clientId === '' && (scope === 'all' || scope === 'client')) this.#client = undefined;
   }
 
+  /** MCP 2025-11-25 (authorization, resource parameter) wants the parameter also of upstreams without RFC 9728. */
   saveDiscoveryState(state: OAuthDiscoveryState): void {
     this.discovery = state;
+    if (state.resourceMetadata !== undefined) return;
+    // The SDK sends a text as it is; a URL would get a slash behind a bare host.
+    this.validateResourceURL = () => Promise.resolve(canonicalUri(this.#auth.serverUrl) as never);
   }
 
   discoveryState(): OAuthDiscoveryState | undefined {
@@ -249,6 +253,12 @@ class FlowProvider implements OAuthClientProvider {
     };
     return withTokens(login, this.#tokens);
   }
+}
+
+/** The canonical URI of an MCP server (MCP 2025-11-25, authorization): no user, query and fragment, no slash behind a bare host. */
+export function canonicalUri(serverUrl: string): string {
+  const { origin, pathname } = new URL(serverUrl);
+  return pathname === '/' ? origin : `${origin}${pathname}`;
 }
 
 function sameText(given: string, expected: string): boolean {

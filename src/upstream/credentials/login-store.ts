@@ -124,9 +124,14 @@ export class LoginStore {
     }
   }
 
+  /** How many logins there are at a server, of the gateway and of principals. */
+  async count(server: LoginKey['server']): Promise<Count> {
+    return (await this.#namesAt(server)).length;
+  }
+
   /** Forgets all logins at a server. @returns how many there were */
   async remove(server: LoginKey['server']): Promise<Count> {
-    const names = (await this.#names()).filter((name) => name.startsWith(`${server}-`));
+    const names = await this.#namesAt(server);
     for (const name of names) {
       if (this.#folder === null) this.#memory.delete(name);
       else await unlink(join(this.#folder, name)).catch(() => {});
@@ -157,6 +162,10 @@ export class LoginStore {
     if (names.length >= this.#maxLogins && !names.includes(name)) {
       throw new LoginStoreError(`The login cannot be kept: logins.maxLogins (${this.#maxLogins}) is reached.`);
     }
+  }
+
+  async #namesAt(server: LoginKey['server']): Promise<string[]> {
+    return (await this.#names()).filter((name) => name.startsWith(`${server}-`));
   }
 
   async #names(): Promise<string[]> {

@@ -1,12 +1,13 @@
 /** The logins of users at upstreams: who has to log in, and the pages of the data port where they do. */
 import { LRUCache } from 'lru-cache';
-import type { LoginsSnapshot, ServerSnapshot } from '../../config/snapshot.js';
+import type { LoginsSnapshot } from '../../config/snapshot.js';
 import type { LoginAnswer } from '../../request/accept/http/handler.js';
 import { CALLBACK_PATH, LOGIN_PATH } from '../../request/accept/http/paths.js';
 import { HandleSealer } from '../../session/handles.js';
 import type { Count, Milliseconds } from '../../units.js';
 import type { UpstreamLog } from '../core/endpoint.js';
 import type { ConnectionProfile } from '../core/types.js';
+import { browserCookie, browserOf, newBrowser, proofOf } from './login-browser.js';
 import { LoginCredential, type LoginOwner } from './login-credential.js';
 import { LoginError, LoginFlow, type OAuthSnapshot } from './login-flow.js';
 import { LoginStore, LoginStoreError, loginKey } from './login-store.js';
@@ -27,22 +28,28 @@ export function openLoginStore({ folder, maxLogins }: LoginsSnapshot, secrets: r
 interface Flow {
   readonly flow: LoginFlow;
   readonly credential: LoginCredential;
+  /** Where it was begun. */
+  readonly browser: string;
 }
+
+/** Called when a user has logged in at a server. @param ticket of the link that was good for it */
+export type LoggedIn = (server: string, ticket: string) => void;
 
 /** See the file comment. One for each pool with a server that wants it. */
 export class Logins implements LoginOwner {
-  /** Called when a user has logged in at that server. */
-  readonly #loggedIn: (server: string) => void;
+  readonly #loggedIn: LoggedIn;
   readonly #store: LoginStore;
   readonly #log: UpstreamLog;
   readonly #publicUrl: string;
   /** By key. */
   readonly #credentials: LRUCache<string, LoginCredential>;
+  /** Those of the gateway itself, by name of the server. */
+  readonly #ofGateway = new Map<string, LoginCredential>();
   readonly #flows = new LRUCache<string, Flow>({ max: MAX_FLOWS, ttl: FLOW_MS });
   /** Where browsers reach the gateway, '' = nowhere. */
   #origin = '';
 
-  constructor(store: LoginStore, rules: LoginsSnapshot, log: UpstreamLog, loggedIn: (server: string) => void) {
+  constructor(store: LoginStore, rules: LoginsSnapshot, log: UpstreamLog, loggedIn: LoggedIn) {
     this.#store = store;
     this.#log = log;
     this.#loggedIn = loggedIn;
@@ -70,27 +77,40 @@ export class Logins implements LoginOwner {
       });
       this.#credentials.set(name, credential);
     }
+    if (principal === '') this.#ofGateway.set(auth.server, credential);
     return credential;
   }
 
-  /** Those of one server: of the gateway and of principals. */
-  at({ name }: Pick<ServerSnapshot, 'name'>): LoginCredential[] {
-    return [...this.#credentials.values()].filter(({ auth }) => auth.server === name);
+  /** That of the gateway itself at a server; undefined = it needed none yet. */
+  ofGateway(server: string): LoginCredential | undefined {
+    return this.#ofGateway.get(server);
   }
 
-  linkOf({ ticket }: LoginCredential): string {
-    return this.#origin === '' ? '' : `${this.#origin}${LOGIN_PATH}?ticket=${ticket}`;
+  /** How many principals have one at a server. */
+  countOfPrincipals(server: string): Count {
+    return [...this.#credentials.values()].filter((each) => each.isOfPrincipal && each.auth.server === server).length;
   }
 
-  loggedIn({ auth }: LoginCredential): void {
-    this.#loggedIn(auth.server);
+  linkOf({ auth, ticket }: LoginCredential): string {
+    return this.#origin === '' ? '' : `${this.#originOf(auth)}${LOGIN_PATH}?ticket=${ticket}`;
   }
 
-  /** Answers the browser of a user. Never rejects. */
-  async page(path: string, query: string): Promise<LoginAnswer> {
+  loggedIn({ auth }: LoginCredential, ticket: string): void {
+    this.#loggedIn(auth.server, ticket);
+  }
+
+  /** The browser has to come back to the host where it began, which knows its cookie. */
+  #originOf({ redirectUrl }: OAuthSnapshot): string {
+    const isOfGateway = redirectUrl.endsWith(CALLBACK_PATH);
+    if (!isOfGateway || new URL(redirectUrl).hostname === new URL(this.#origin).hostname) return this.#origin;
+    return redirectUrl.slice(0, -CALLBACK_PATH.length);
+  }
+
+  /** Answers the browser of a user. Never rejects. @param cookies `Cookie` of the request */
+  async page(path: string, query: string, cookies: string): Promise<LoginAnswer> {
     const parameters = new URLSearchParams(query);
     try {
-      return path === LOGIN_PATH ? await this.#login(parameters) : await this.#callback(parameters);
+      return path === LOGIN_PATH ? await this.#login(parameters, cookies) : await this.#callback(parameters, cookies);
     } catch (error) {
       const isKnown = error instanceof LoginError || error instanceof LoginStoreError;
       const sentence = isKnown ? error.message : 'The login failed; the log says why.';
@@ -99,28 +119,38 @@ export class Logins implements LoginOwner {
     }
   }
 
-  async #login(query: URLSearchParams): Promise<LoginAnswer> {
+  async #login(query: URLSearchParams, cookies: string): Promise<LoginAnswer> {
     const ticket = query.get('ticket') ?? '';
     const credential = [...this.#credentials.values()].find((known) => known.ticket === ticket);
     if (credential === undefined) return text(404, 'This link is not valid any more.\n');
-    // A user who was sent this link by another one would lend that one the account.
-    if (credential.isOfPrincipal && query.get('confirmed') !== '1') return confirmation(credential, ticket);
     const { auth, key, wantedScope } = credential;
+    const isSecure = this.#originOf(auth).startsWith('https:');
+    const browser = browserOf(cookies, isSecure) || newBrowser();
+    const proof = proofOf(browser, ticket);
+    if (query.get('confirmed') !== proof) {
+      return { ...confirmation(credential, proof), cookie: browserCookie(browser, isSecure) };
+    }
     const redirectUrl = auth.redirectUrl || `${this.#origin}${CALLBACK_PATH}`;
     const before = await this.#store.read(key).catch(() => null);
     const flow = new LoginFlow(auth, redirectUrl, before, joined(before?.scope ?? '', wantedScope));
     const { href } = await flow.start();
-    this.#flows.set(flow.state, { flow, credential });
+    this.#flows.set(flow.state, { flow, credential, browser });
     return { ...text(302, ''), location: href };
   }
 
-  async #callback(query: URLSearchParams): Promise<LoginAnswer> {
+  async #callback(query: URLSearchParams, cookies: string): Promise<LoginAnswer> {
     const state = query.get('state') ?? '';
     const started = this.#flows.get(state);
     if (started === undefined) return text(404, 'This login was not started here, or has ended.\n');
     // Good for one answer.
     this.#flows.delete(state);
-    const { credential, flow } = started;
+    const { browser, credential, flow } = started;
+    if (browserOf(cookies, this.#originOf(credential.auth).startsWith('https:')) !== browser) {
+      return text(
+        403,
+        'This login was begun in another browser, or at another address of the gateway. Open the link again.\n',
+      );
+    }
     const login = await flow.finish(query);
     await this.#store.locked(credential.key, () => this.#store.write(credential.key, login));
     this.#log.info({ server: credential.auth.server }, 'a user has logged in at an upstream');
@@ -145,16 +175,22 @@ function subjectText(subject: Int32Array): string {
 }
 
 function text(status: number, body: string): LoginAnswer {
-  return { status, contentType: 'text/plain; charset=utf-8', body, location: '' };
+  return { status, contentType: 'text/plain; charset=utf-8', body, location: '', cookie: '' };
 }
 
-function confirmation({ auth }: LoginCredential, ticket: string): LoginAnswer {
-  const href = `${LOGIN_PATH}?ticket=${encodeURIComponent(ticket)}&amp;confirmed=1`;
+/** The page before each login; it is not skipped, see login-browser.ts. @param proof makes the way on good for this browser */
+function confirmation({ auth, isOfPrincipal, ticket }: LoginCredential, proof: string): LoginAnswer {
+  const href = `?ticket=${ticket}&amp;confirmed=${proof}`;
   const server = auth.server.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+  const who = isOfPrincipal
+    ? `An MCP client wants to use your account at <b>${server}</b>.
+<p>Go on only if you use that client yourself and it has shown you this link. If somebody sent it to you, they would use your account.`
+    : `The clients of an MCP gateway want to use your account at <b>${server}</b>, all of them the same one.
+<p>Go on only if you know this gateway and those who may call it: they would use your account.`;
   const body = `<!doctype html><meta charset="utf-8"><title>Log in at ${server}</title>
-<p>An MCP client wants to use your account at <b>${server}</b>.
-<p>Go on only if you use that client yourself and it has shown you this link. If somebody sent it to you, they would use your account.
+<p>${who}
 <p><a href="${href}">Log in at ${server}</a>
+<p>If this page comes again, the browser does not keep its cookie.
 `;
-  return { status: 200, contentType: 'text/html; charset=utf-8', body, location: '' };
+  return { status: 200, contentType: 'text/html; charset=utf-8', body, location: '', cookie: '' };
 }

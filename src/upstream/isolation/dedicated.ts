@@ -192,7 +192,8 @@ export class DedicatedEndpoints implements EndpointOwner, IsolationRules, OwnLis
 
   /** Why {@link acquire} has just returned null. */
   refusalOf(exchange: Exchange): ErrorCode {
-    if (this.config.clientCredentials && callerToken(exchange) === '') return 'GW_CLIENT_TOKEN_REQUIRED';
+    if (hasNoCredentials(this.config, callerToken(exchange), exchange.verdict.subject))
+      return 'GW_CLIENT_TOKEN_REQUIRED';
     return this.#isPaused ? 'GW_UPSTREAM_DOWN' : 'GW_UPSTREAM_BUSY';
   }
 
@@ -332,7 +333,7 @@ export class DedicatedEndpoints implements EndpointOwner, IsolationRules, OwnLis
   }
 
   #add(client: ClientIdentity, now: Milliseconds): Dedicated | null {
-    if (this.config.clientCredentials && client.token === '') return null;
+    if (hasNoCredentials(this.config, client.token, client.subject)) return null;
     if (this.#stopped || now < this.#pausedUntil || !this.#makeRoom()) return null;
     const group = this.#groups.findOrCreate(client);
     const profile: ConnectionProfile = {
@@ -403,6 +404,12 @@ export class DedicatedEndpoints implements EndpointOwner, IsolationRules, OwnLis
     const stopped = stop(endpoint).finally(() => this.#stopping.delete(stopped));
     this.#stopping.add(stopped);
   }
+}
+
+/** Whether a client cannot have credentials of its own: they are made of a token, or kept for a subject, that it does not have. */
+function hasNoCredentials(config: ServerSnapshot, token: string, subject: Int32Array): boolean {
+  if (config.clientTokens) return token === '';
+  return config.clientCredentials && subject.every((word) => word === 0);
 }
 
 /** Never fails: nothing can be done about an endpoint that cannot be stopped. */

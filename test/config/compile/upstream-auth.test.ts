@@ -142,7 +142,7 @@ const FAULTS: readonly (readonly [string, object, boolean, RegExp])[] = [
     'tokens of clients over a shared session',
     { ...auth({ type: 'tokenExchange', ...OAUTH }), isolation: 'shared' },
     true,
-    /^mcpServers\.a\.isolation: must be "principal" or "session" for a server that is called with tokens of its clients$/,
+    /^mcpServers\.a\.isolation: must be "principal" or "session" for a server that is called with credentials of its clients$/,
   ],
   [
     'both kinds of tokens of clients',

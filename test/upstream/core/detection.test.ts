@@ -4,6 +4,7 @@ import { createServer, type RequestListener, request as requestOf } from 'node:h
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import type { EndpointSnapshot, UrlEndpointSnapshot } from '../../../src/config/snapshot.js';
+import { Exchange } from '../../../src/request/exchange/index.js';
 import { ControlError } from '../../../src/upstream/core/control.js';
 import { detectionBackOff, suggestsSse } from '../../../src/upstream/core/detection.js';
 import { eventually, freePort, startProcess, type TestScope } from '../../support/process.js';
@@ -138,7 +139,7 @@ test('a server with neither transport is tried with growing pauses', async (t) =
   const answer = 'the upstream answered 404: nothing here';
   const reason = `neither Streamable HTTP (${answer}) nor HTTP with SSE (${answer}); the URL has no path: try /mcp, or /sse with type: sse`;
   assert.ok(pool.states.some((each) => each.state === 'backoff' && each.reason === reason));
-  assert.equal(pool.server().unavailable(), 'GW_UPSTREAM_NOT_CONNECTED');
+  assert.equal(pool.server().unavailable(new Exchange(0)), 'GW_UPSTREAM_NOT_CONNECTED');
 });
 
 test('an address of the other transport, or without a path, gets the sentence that helps', async (t) => {

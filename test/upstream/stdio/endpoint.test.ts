@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { LimitsSnapshot, ServerSnapshot } from '../../../src/config/snapshot.js';
+import { Exchange } from '../../../src/request/exchange/index.js';
 import { packedText } from '../../../src/shared/packed.js';
 import { eventually, type TestScope, tempFolder } from '../../support/process.js';
 import { namesOf, type PoolFixture, serverOf, startPool, stdioOf } from '../fixture.js';
@@ -97,7 +98,7 @@ test('a child that always ends is given up for a while', async (t) => {
   const pool = startChild(t, 'exit');
   await eventually('failed', () => pool.server().endpoints[0]!.state === 'failed', 15_000);
   assert.equal(pool.server().endpoints[0]!.reason, 'exited with code 7');
-  assert.equal(pool.server().unavailable(), 'GW_UPSTREAM_NOT_CONNECTED');
+  assert.equal(pool.server().unavailable(new Exchange(0)), 'GW_UPSTREAM_NOT_CONNECTED');
   assert.equal(pool.states.filter(({ state }) => state === 'failed').length, 1);
   assert.ok(pool.states.filter(({ state }) => state === 'connecting').length <= 7);
 });

@@ -16,6 +16,8 @@ export interface PlainAnswer {
 export interface LoginAnswer extends PlainAnswer {
   /** Where the browser goes next, '' = nowhere. */
   readonly location: string;
+  /** `Set-Cookie`, '' = none. */
+  readonly cookie: string;
 }
 
 /**
@@ -55,8 +57,12 @@ export interface FrontHandler {
   aborted(exchange: Exchange): void;
   /** The answer to a probe (`/health`, `/ready`); `null` = the path is unknown. */
   plain(path: string): PlainAnswer | null;
-  /** A GET of `/oauth/login` or `/oauth/callback`; null = no upstream wants logins. The promise never rejects. */
-  login(path: string, query: string): Promise<LoginAnswer> | null;
+  /**
+   * A GET of `/oauth/login` or `/oauth/callback`; null = no upstream wants logins. The promise never rejects.
+   *
+   * @param cookies `Cookie` of the request, '' = none
+   */
+  login(path: string, query: string, cookies: string): Promise<LoginAnswer> | null;
 }
 
 /** Where a front end writes warnings. */

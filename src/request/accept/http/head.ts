@@ -48,6 +48,8 @@ export class RequestHead {
   /** `Origin`; empty = none was sent, or {@link originError} has refused it. */
   origin = '';
   host = '';
+  /** `Cookie`, which only the pages for logins read; empty = none. */
+  cookie = '';
   /** `Access-Control-Request-Headers` of a preflight; empty = none. */
   preflightHeaders = '';
 
@@ -92,7 +94,8 @@ export class RequestHead {
         if (name === 'accept') this.#accept = this.#accept === '' ? value : `${this.#accept},${value}`;
         else if (name === 'origin') {
           if (this.#once(Once.origin)) this.origin = value;
-        } else if (name === 'expect' && this.#once(Once.expect)) this.#expect = value;
+        } else if (name === 'cookie') this.cookie = this.cookie === '' ? value : `${this.cookie}; ${value}`;
+        else if (name === 'expect' && this.#once(Once.expect)) this.#expect = value;
         return;
       case 8:
         if (name === 'mcp-name' && this.#once(Once.name)) this.#name = value;
@@ -152,6 +155,7 @@ export class RequestHead {
     this.isChunked = false;
     this.origin = '';
     this.host = '';
+    this.cookie = '';
     this.preflightHeaders = '';
     this.#attributes = null;
     this.#attributeBytes = 0;

@@ -202,7 +202,7 @@ export abstract class HttpFrontEnd<Call extends HttpCall> implements CallOwner {
       return true;
     }
     if (method === 'GET' && (path === LOGIN_PATH || path === CALLBACK_PATH)) {
-      const answer = handler.login(path, query);
+      const answer = handler.login(path, query, call.head.cookie);
       if (answer !== null) void sendPage(call, answer);
       return answer !== null;
     }
@@ -254,7 +254,7 @@ async function sendPage(call: HttpCall, answer: Promise<LoginAnswer>): Promise<v
       isGone = true;
     },
   };
-  const { body, contentType, location, status } = await answer;
+  const { body, contentType, cookie, location, status } = await answer;
   if (isGone) return;
   call.listener = null;
   const bytes = Buffer.from(body);
@@ -265,7 +265,10 @@ async function sendPage(call: HttpCall, answer: Promise<LoginAnswer>): Promise<v
     'content-security-policy',
     "default-src 'none'; frame-ancestors 'none'",
   ];
-  call.send(status, [...type, ...safe, ...(location === '' ? [] : ['location', location])], bytes, 0, bytes.byteLength);
+  const head = [...type, ...safe];
+  if (location !== '') head.push('location', location);
+  if (cookie !== '') head.push('set-cookie', cookie);
+  call.send(status, head, bytes, 0, bytes.byteLength);
 }
 
 /** The verb of a method; methods besides GET, HEAD and DELETE that are served are POST. */
