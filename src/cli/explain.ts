@@ -199,7 +199,9 @@ function printExplanation(found: Explanation): void {
   if (refusal === null) {
     rows.push([
       'cache',
-      found.cache === null ? 'not stored' : `${found.cache.ttlMs} ms${found.cache.public ? ', shared' : ''}`,
+      found.cache === null
+        ? `not stored: ${found.notStored}`
+        : `${found.cache.ttlMs} ms${found.cache.public ? ', shared' : ''}`,
     ]);
     if (found.variant !== null) rows.push(['variant', variantOf(found.variant)]);
     rows.push(['sent to', found.servers.join(', then ') || 'nobody: the gateway answers']);

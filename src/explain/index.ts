@@ -1,5 +1,7 @@
 /** Says which rule lets a call in, allows, limits, caches, routes and rewrites it, and why. */
 import { METHODS } from '../../native/layout.js';
+import { CacheRules, Objection } from '../../workers/cache/index.js';
+import type { CachedKind } from '../../workers/cache/rules.js';
 import type { PatternText } from '../config/match.js';
 import { EVERYTHING } from '../config/schema/routes.js';
 import type { RouteSnapshot, Snapshot } from '../config/snapshot.js';
@@ -56,6 +58,8 @@ export interface Explanation {
   readonly permissions: readonly string[];
   readonly limits: readonly ExplainedLimit[];
   readonly cache: { readonly ttlMs: Milliseconds; readonly staleMs: Milliseconds; readonly public: boolean } | null;
+  /** Why the answer is not stored, a sentence without its end; `null` = it is. */
+  readonly notStored: string | null;
   readonly variant: {
     readonly group: string;
     /** Share of the calls, 0 to 1. */
@@ -118,6 +122,7 @@ export function explain(call: ExplainedCall, snapshot: Snapshot, catalog: Catalo
     ),
     limits: decided.limits.map(({ path, rule }) => ({ key: path, limit: limitInWords(rule) })),
     cache: verdict.kind === Verdict.lead ? route?.cache || snapshot.cache.rule : null,
+    notStored: verdict.kind === Verdict.lead ? null : notStored(call, decided, snapshot, catalog),
     variant: variantOf(decided, route),
     servers: serversOf(verdict.kind, group?.servers ?? route?.servers ?? [], verdict.server).map(nameOf),
     timeoutMs: route?.requestTimeoutMs || (servers[verdict.server]?.requestTimeoutMs ?? 0),
@@ -144,6 +149,40 @@ function targetOf({ finder }: Decided, { servers }: Snapshot, catalog: CatalogTa
   if (entry < 0) return null;
   const server = servers[catalog.server[entry] ?? -1]?.name ?? '';
   return { server, own: packedText(catalog.upstreamNames, entry), isReading };
+}
+
+const CACHED_KINDS: Readonly<Record<string, CachedKind>> = {
+  'tools/call': 'tools',
+  'prompts/get': 'prompts',
+  'resources/read': 'resources',
+};
+
+function notStored(call: ExplainedCall, { finder }: Decided, snapshot: Snapshot, catalog: CatalogTable): string {
+  const kind = CACHED_KINDS[call.method];
+  if (kind === undefined) return `answers to ${call.method} never are`;
+  const name = Buffer.from(call.name);
+  switch (new CacheRules(snapshot, catalog).objection(kind, finder, name, 0, name.length)) {
+    case Objection.off:
+      return snapshot.cache.enabled
+        ? 'cache.tools, cache.resources and cache.prompts are false'
+        : 'cache.enabled is false';
+    case Objection.route:
+      return `the cache of route ${snapshot.routes[finder.route]?.name ?? finder.route} is false`;
+    case Objection.kind:
+      return `cache.${kind} is false`;
+    case Objection.excluded:
+      return 'cache.exclude matches it';
+    case Objection.notNamed:
+      return 'no pattern of cache.patterns matches it';
+    case Objection.notListed:
+      return 'it is not listed, so its annotations and other names are not known';
+    case Objection.unsafe:
+      return 'its annotations are not readOnlyHint: true and idempotentHint: true, and cache.patterns does not name it';
+    case Objection.isolated:
+      return `${snapshot.servers[finder.server]?.name ?? 'its server'} serves each client apart, or with credentials of its own`;
+    default:
+      return 'its URI is written in another way than usual';
+  }
 }
 
 /** The routes that were asked about and lack something, each once, before the one that applies. */

@@ -43,6 +43,7 @@ test('explain decides as a worker would', async (t) => {
   );
   const other = await explained(t, [...call, '--argument', '/filter/kind="b"']);
   assert.deepEqual([other.code, other.route, other.servers], [0, null, ['files']]);
+  assert.deepEqual([allowed.notStored, other.notStored], [null, 'cache.tools is false']);
   assert.deepEqual(other.passedOver, [
     { route: 'reads', lacks: 'argument' },
     { route: 'lists', lacks: 'method' },

@@ -29,7 +29,7 @@ import type { PurgeScope } from './purge.js';
 export { CacheEvents } from './events.js';
 export type { CacheQuery } from './key.js';
 export { PurgeScope } from './purge.js';
-export { CacheRules } from './rules.js';
+export { CacheRules, Objection } from './rules.js';
 
 /** Outcome of {@link ResponseCache.lookup}. */
 export const Lookup = codes('Lookup', {

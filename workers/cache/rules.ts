@@ -1,3 +1,4 @@
+import { type CodeOf, codes } from '../../src/codes.js';
 import type { CacheRule, Snapshot } from '../../src/config/snapshot.js';
 import { type CatalogTable, EntryFlag } from '../../src/shared/catalog-table.js';
 import { packedText } from '../../src/shared/packed.js';
@@ -17,7 +18,30 @@ interface Target {
 /** What calls are about. */
 export type CachedKind = 'tools' | 'prompts' | 'resources';
 
-const State = { unknown: 0, stored: 1, notStored: 2 } as const;
+/** Why the answer of a call is not stored. */
+export const Objection = codes('Objection', {
+  none: 0,
+  /** `cache.enabled` is false, or nothing is to be stored. */
+  off: 1,
+  /** `cache: false` of its route. */
+  route: 2,
+  /** Its kind is not switched on. */
+  kind: 3,
+  /** `cache.exclude` matches. */
+  excluded: 4,
+  /** No pattern of `cache.patterns` matches. */
+  notNamed: 5,
+  /** It is not listed: its annotations and further names are not known. */
+  notListed: 6,
+  /** Its annotations do not say that it is read-only and idempotent. */
+  unsafe: 7,
+  /** The child or session of a server serves one session or principal only. */
+  isolated: 8,
+});
+export type Objection = CodeOf<typeof Objection>;
+
+/** In place of an objection: not found out yet. */
+const UNKNOWN = 255;
 const SAFE = EntryFlag.readOnly | EntryFlag.idempotent;
 
 /** Which calls have their answers stored, and by which rule. One per worker, snapshot and catalog. */
@@ -30,8 +54,8 @@ export class CacheRules {
   readonly #notNamed: PatternSet;
   readonly #resources: PatternSet | null;
   readonly #notResources: PatternSet;
-  /** Whether the global rule applies to a tool or prompt, by entry; found out at its first call. */
-  readonly #stateOf: Uint8Array;
+  /** The objection of the global rule to a tool or prompt, by entry; found out at its first call. */
+  readonly #objectionTo: Uint8Array;
 
   constructor(snapshot: Snapshot, catalog: CatalogTable) {
     const { cache, routes } = snapshot;
@@ -44,7 +68,7 @@ export class CacheRules {
     this.#notNamed = patternSet(exclude, (text) => [compileGlob(text)]);
     this.#resources = patterns.length === 0 ? null : patternSet(resources, resourcePatterns);
     this.#notResources = patternSet(resourceExclude, resourcePatterns);
-    this.#stateOf = new Uint8Array(isGlobal ? catalog.kind.length : 0);
+    this.#objectionTo = new Uint8Array(isGlobal ? catalog.kind.length : 0).fill(UNKNOWN);
   }
 
   /**
@@ -53,50 +77,61 @@ export class CacheRules {
    * @param name the URI of a resource is `bytes[start, end)`
    */
   ruleOf(kind: CachedKind, target: Target, bytes: Uint8Array, start: number, end: number): CacheRule | null {
-    if (!this.#isOn) return null;
+    if (this.objection(kind, target, bytes, start, end) !== Objection.none) return null;
+    return this.#ruleOfRoute(target.route) || this.#snapshot.cache.rule;
+  }
+
+  /** Why {@link ruleOf} gives null; `none` = it does not. */
+  objection(kind: CachedKind, target: Target, bytes: Uint8Array, start: number, end: number): Objection {
+    if (!this.#isOn) return Objection.off;
     const { cache, routes } = this.#snapshot;
-    const route = target.route < 0 ? undefined : routes[target.route];
-    let rule = route?.cache ?? null;
-    if (rule === false) return null;
-    if (rule === null) {
-      if (!cache[kind]) return null;
-      const isStored =
-        kind === 'resources' ? this.#storesUri(bytes, start, end) : this.#storesEntry(kind, target.entry);
-      if (!isStored) return null;
-      rule = cache.rule;
+    const own = this.#ruleOfRoute(target.route);
+    if (own === false) return Objection.route;
+    if (own === null) {
+      if (!cache[kind]) return Objection.kind;
+      const found = kind === 'resources' ? this.#toUri(bytes, start, end) : this.#toEntry(kind, target.entry);
+      if (found !== Objection.none) return found;
     }
-    if (this.#isIsolated(target.server, rule.public)) return null;
+    const isPublic = (own ?? cache.rule).public;
+    if (this.#isIsolated(target.server, isPublic)) return Objection.isolated;
+    const route = target.route < 0 ? undefined : routes[target.route];
     if (route !== undefined) {
       const { servers } = route.variants?.groups[target.variant] ?? route;
-      for (let i = 0; i < servers.length; i += 1) if (this.#isIsolated(servers[i]!, rule.public)) return null;
+      for (let i = 0; i < servers.length; i += 1)
+        if (this.#isIsolated(servers[i]!, isPublic)) return Objection.isolated;
     }
-    return rule;
+    return Objection.none;
   }
 
-  #storesUri(bytes: Uint8Array, start: number, end: number): boolean {
-    if (this.#notResources.first(bytes, start, end) >= 0) return false;
-    return this.#resources === null || this.#resources.first(bytes, start, end) >= 0;
+  /** null = the global rule applies. */
+  #ruleOfRoute(route: number): CacheRule | false | null {
+    return route < 0 ? null : (this.#snapshot.routes[route]?.cache ?? null);
   }
 
-  /** Tools and prompts that are not listed are not stored: their annotations and further names are not known. */
-  #storesEntry(kind: CachedKind, entry: number): boolean {
-    if (entry < 0) return false;
-    if (this.#stateOf[entry] === State.unknown) {
-      this.#stateOf[entry] = this.#judge(kind, entry) ? State.stored : State.notStored;
-    }
-    return this.#stateOf[entry] === State.stored;
+  #toUri(bytes: Uint8Array, start: number, end: number): Objection {
+    if (this.#notResources.first(bytes, start, end) >= 0) return Objection.excluded;
+    const isNamed = this.#resources === null || this.#resources.first(bytes, start, end) >= 0;
+    return isNamed ? Objection.none : Objection.notNamed;
   }
 
-  #judge(kind: CachedKind, entry: number): boolean {
+  #toEntry(kind: CachedKind, entry: number): Objection {
+    if (entry < 0) return Objection.notListed;
+    if (this.#objectionTo[entry] === UNKNOWN) this.#objectionTo[entry] = this.#judge(kind, entry);
+    return this.#objectionTo[entry] as Objection;
+  }
+
+  #judge(kind: CachedKind, entry: number): Objection {
     const { flags, publicNames, server, upstreamNames } = this.#catalog;
     const owner = this.#snapshot.servers[server[entry]!];
     const own = packedText(upstreamNames, entry);
     const names = [packedText(publicNames, entry), `${owner?.name ?? ''}:${own}`];
     const unprefixed = `${owner?.prefix ?? ''}${this.#snapshot.catalog.separator}${own}`;
-    if ([...names, own, unprefixed].some((name) => matches(this.#notNamed, name))) return false;
-    if (this.#named !== null) return names.some((name) => matches(this.#named!, name));
-    if (kind !== 'tools') return true;
-    return (flags[entry]! & SAFE) === SAFE && (flags[entry]! & EntryFlag.destructive) === 0;
+    if ([...names, own, unprefixed].some((name) => matches(this.#notNamed, name))) return Objection.excluded;
+    if (this.#named !== null) {
+      return names.some((name) => matches(this.#named!, name)) ? Objection.none : Objection.notNamed;
+    }
+    const isSafe = (flags[entry]! & SAFE) === SAFE && (flags[entry]! & EntryFlag.destructive) === 0;
+    return kind !== 'tools' || isSafe ? Objection.none : Objection.unsafe;
   }
 
   /** Whether the child or session of a server serves one session or principal only, so that its answers must not be shared. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { CacheSnapshot, RouteSnapshot, ServerSnapshot } from '../../../src/config/snapshot.js';
 import { EntryFlag } from '../../../src/shared/catalog-table.js';
-import { CacheRules } from '../../../workers/cache/index.js';
+import { CacheRules, Objection } from '../../../workers/cache/index.js';
 import type { CachedKind } from '../../../workers/cache/rules.js';
 import { catalog, route, server, snapshot } from '../fixture.js';
 
@@ -76,5 +76,33 @@ describe('the rule of an answer', () => {
     assert.deepEqual(stored(shared, { servers: servers('principal') }), ['search__find']);
     const routes = [route('fallback', { servers: [1, 0] })];
     assert.deepEqual(stored(cache, { servers: servers('session'), routes, route: 0 }), []);
+  });
+
+  it('says why there is none', () => {
+    const base = snapshot();
+    const { none, off, route: byRoute, kind, excluded, notNamed, notListed, unsafe, isolated } = Objection;
+    const named = { tools: true, patterns: ['files__*'], exclude: ['*__drop'] };
+    const rows: [
+      Partial<CacheSnapshot>,
+      { entry?: number; cache?: RouteSnapshot['cache']; isolation?: 'session' },
+      number,
+    ][] = [
+      [{ tools: true }, {}, none],
+      [{}, {}, off],
+      [{ tools: true }, { cache: false }, byRoute],
+      [{ prompts: true }, {}, kind],
+      [named, { entry: 2 }, excluded],
+      [named, { entry: 3 }, notNamed],
+      [named, { entry: -1 }, notListed],
+      [{ tools: true }, { entry: 1 }, unsafe],
+      [{ tools: true }, { isolation: 'session' }, isolated],
+    ];
+    for (const [cache, { entry = 0, cache: ofRoute = null, isolation = 'shared' as const }, expected] of rows) {
+      const routes = [route('one', { cache: ofRoute })];
+      const servers = base.servers.map((each) => ({ ...each, isolation }));
+      const rules = new CacheRules({ ...base, routes, servers, cache: { ...base.cache, ...cache } }, TABLE);
+      const target = { server: entry < 0 ? 0 : TABLE.server[entry]!, route: 0, variant: -1, entry };
+      assert.equal(rules.objection('tools', target, Buffer.alloc(0), 0, 0), expected, JSON.stringify(cache));
+    }
   });
 });
