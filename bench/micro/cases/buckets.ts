@@ -6,13 +6,13 @@ import { monotonic } from '../../../src/shared/clock.js';
 import { Limit } from '../../../src/shared/limiters/limit.js';
 import { type Case, keep } from '../runner.js';
 
-/** Never empty while the case runs. */
-export const AMPLE: LimitRule = { algorithm: 'token-bucket', rate: 1e9, burst: 1e9 };
+/** Never empty while a case runs. */
+export const AMPLE = { algorithm: 'token-bucket', rate: 1e9, burst: 1e9 } as const;
 const WINDOW = { limit: 1e9, windowMs: 1000, burst: 1e9 };
 const OWNER = 1;
 
 /** Buckets of limits that are never reached, and room for clients. */
-export function ampleBuckets(rules: readonly LimitRule[], clients: number): Buckets {
+function ampleBuckets(rules: readonly LimitRule[], clients: number): Buckets {
   const limits = rules.map((rule) => new Limit(rule));
   const buckets = new Buckets(bucketMemory(rules.length, clients), OWNER, limits);
   for (let limit = 0; limit < rules.length; limit += 1) buckets.define(limit, limit, monotonic());

@@ -1,126 +1,170 @@
-import { MessageChannel } from 'node:worker_threads';
-import { Method } from '../../../native/layout.js';
-import type { Snapshot } from '../../../src/config/snapshot.js';
-import { createBuckets, planBuckets } from '../../../src/shared/bucket-plan.js';
-import { counterMemory } from '../../../src/shared/counters.js';
-import { Epochs, epochMemory } from '../../../src/shared/epochs.js';
-import { packedView } from '../../../src/shared/packed.js';
-import {
-  Ask,
-  RECORD_VERSION,
-  REQUEST_HEAD,
-  RequestFlag,
-  RequestWord,
-  Verdict,
-  VerdictWord,
-} from '../../../src/shared/records.js';
-import { Ring, ringMemory } from '../../../src/shared/ring.js';
-import { Decider } from '../../../workers/decide.js';
+import { Verdict } from '../../../src/shared/records.js';
 import { mintTokens } from '../../load/gateway-config.js';
-import { catalogOf, fullSnapshot } from '../fixture.js';
-import { type Case, keep, type Operation } from '../runner.js';
+import { FULL } from '../fixture.js';
+import { decisions, remembered, type Setting } from '../policy.js';
+import type { Case } from '../runner.js';
+import { AMPLE } from './buckets.js';
 
 const CLIENTS = 64;
-const TOOLS = 1000;
-/** Records that the front puts on the ring before the worker reads: a busy gateway's batch. */
-const BATCH = 32;
-const RING_BYTES = 1 << 20;
+const CLIENT_HEADER = 'X-Client-ID';
+const VIEW = { servers: 'bench', prefix: false };
+const READER = [{ name: 'read', match: { tools: 'bench__*' }, requiredScopes: ['read'] }];
+const HIDDEN = [{ name: 'admin', match: { tools: 'bench__tool_000*' }, requiredScopes: ['admin'] }];
 
-/** A worker's Decider, with both ends of its rings in this thread. */
-async function decisions(snapshot: Snapshot, tokens: readonly string[]): Promise<Operation> {
-  const catalog = catalogOf(TOOLS);
-  const epochs = epochMemory();
-  const versions = new Epochs(epochs);
-  versions.setSnapshot(snapshot.version);
-  versions.setCatalog(catalog.version);
-  const requestMemory = ringMemory(RING_BYTES);
-  const verdictMemory = ringMemory(RING_BYTES);
-  const channel = new MessageChannel();
-  const decider = new Decider(
-    {
-      recordVersion: RECORD_VERSION,
-      worker: 0,
-      incarnation: 1,
-      snapshot,
-      catalog,
-      epochs,
-      buckets: createBuckets(planBuckets(snapshot), 1024, 1).layout,
-      counters: counterMemory(2, 1),
-      requests: requestMemory,
-      verdicts: verdictMemory,
-      bell: { handle: 0, cell: null },
-      port: channel.port1,
-      keys: [],
-      revoked: [],
-    },
-    { ring() {}, post() {}, receive: () => null, requestKeys() {}, inquire() {} },
+/** A fixed list of tokens, which all have the scope `read`. */
+const BEARER = {
+  type: 'bearer',
+  tokens: Object.fromEntries(tokens().map((token, index) => [`client-${index}`, { token, scopes: ['read'] }])),
+};
+
+function tokens(): string[] {
+  return Array.from({ length: CLIENTS }, (_, index) =>
+    `a token of client ${String(index).padStart(3, '0')}`.replaceAll(' ', '-'),
   );
-  channel.port1.close();
-
-  const requests = new Ring(requestMemory);
-  const verdicts = new Ring(verdictMemory);
-  const records = Array.from({ length: CLIENTS }, (_, index) => {
-    const token = Buffer.from(tokens[index % Math.max(1, tokens.length)] ?? '');
-    const name = packedView(catalog.publicNames, (index * 13) % TOOLS);
-    const words = new Int32Array(REQUEST_HEAD + ((token.length + 3) >> 2) + ((name.length + 3) >> 2));
-    words[RequestWord.ask] = Ask.decide;
-    words[RequestWord.slot] = index;
-    words[RequestWord.method] = Method.toolsCall;
-    words[RequestWord.flags] = token.length > 0 ? RequestFlag.hasToken : 0;
-    words[RequestWord.catalogVersion] = catalog.version;
-    words[RequestWord.tokenLength] = token.length;
-    words[RequestWord.nameLength] = name.length;
-    const bytes = Buffer.from(words.buffer);
-    token.copy(bytes, REQUEST_HEAD * 4);
-    name.copy(bytes, (REQUEST_HEAD + ((token.length + 3) >> 2)) * 4);
-    return words;
-  });
-
-  let turn = 0;
-  let denied = 0;
-  const batch = (): void => {
-    for (let i = 0; i < BATCH; i++) {
-      const record = records[turn++ % CLIENTS]!;
-      const at = requests.reserve(record.length);
-      requests.words.set(record, at);
-      requests.commit();
-    }
-    decider.run(256);
-    for (let at = verdicts.peek(); at >= 0; at = verdicts.peek()) {
-      if (verdicts.words[at + VerdictWord.kind] !== Verdict.forward) denied++;
-      verdicts.advance();
-    }
-    keep(denied);
-  };
-  // Tokens are verified once, asynchronously; all later decisions find them.
-  for (let i = 0; i < (CLIENTS / BATCH) * 2; i++) {
-    batch();
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  denied = 0;
-  return {
-    operationsPerTime: BATCH,
-    run(times) {
-      for (let i = 0; i < times; i++) batch();
-      if (denied > 0) throw new Error(`${denied} calls were not permitted`);
-    },
-  };
 }
+
+function limits(rateLimits: object, routes: readonly object[] = []): Setting {
+  return { config: { rateLimits, routes } };
+}
+
+/** The features of the policy, each alone, as far as the cost of the whole decision shows them. The first one has none. */
+const FEATURES: readonly [name: string, what: string, setting: Setting][] = [
+  ['decision', 'no policy', { config: {} }],
+  ['decision, principal', 'bearer tokens of a list', { config: { auth: BEARER }, credentials: tokens() }],
+  [
+    'decision, scopes',
+    'the same, and a route that needs a scope',
+    { config: { auth: BEARER, routes: READER }, credentials: tokens() },
+  ],
+  ['decision, view', 'a view that hides prefixes', { config: { views: { '/bench/mcp': VIEW } }, view: 1 }],
+  ['decision, global limit', 'a limit for all', limits({ global: AMPLE })],
+  ['decision, limit of addresses', 'a limit for each client, by address', limits({ perClient: AMPLE })],
+  [
+    'decision, limit of principals',
+    'a limit for each client, by principal',
+    { config: { auth: BEARER, rateLimits: { perClient: AMPLE } }, credentials: tokens() },
+  ],
+  [
+    'decision, limit by header',
+    'a limit for each client, by a header',
+    { ...limits({ perClient: { key: { header: CLIENT_HEADER }, ...AMPLE } }), headers: ['client-7'] },
+  ],
+  [
+    'decision, limit of a named client',
+    'the same, of a client with a limit of its own',
+    {
+      ...limits({ perClient: { key: { header: CLIENT_HEADER }, ...AMPLE, clients: { 'client-7': AMPLE } } }),
+      headers: ['client-7'],
+    },
+  ],
+  ['decision, limit of tools', 'a limit of tools', limits({ perTool: [{ tools: 'bench__*', ...AMPLE }] })],
+  [
+    'decision, limit of tools and clients',
+    'a limit of tools for each client',
+    limits({ perTool: [{ tools: 'bench__*', ...AMPLE, perClient: AMPLE }] }),
+  ],
+  [
+    'decision, limit by rule',
+    'a rule with a header and a path',
+    {
+      ...limits({ rules: [{ match: { headers: { [CLIENT_HEADER]: 'client-*' }, paths: '/mcp' }, ...AMPLE }] }),
+      headers: ['client-7'],
+    },
+  ],
+  ['decision, limit of a route', 'a limit of a route', limits({}, [{ name: 'all', rateLimit: AMPLE }])],
+  [
+    'decision, limit instead of the global one',
+    'a limit of a route in the place of that for all',
+    limits({ global: AMPLE }, [{ name: 'all', rateLimitOverride: AMPLE }]),
+  ],
+  [
+    'decision, cache hit',
+    'a call that the cache answers, 400 bytes',
+    { config: { cache: { tools: true } }, arguments: '{"path":"/srv/a.txt"}', verdict: Verdict.cached },
+  ],
+  [
+    'decision, cache miss',
+    'a call whose answer is not there, and the report that it failed',
+    { config: { cache: { tools: true } }, arguments: '{"path":"/srv/a.txt"}', verdict: Verdict.lead },
+  ],
+  [
+    'decision, list',
+    'tools/list, the same for all',
+    { config: { auth: BEARER }, credentials: tokens(), method: 'tools/list', verdict: Verdict.local },
+  ],
+  [
+    'decision, list by scopes',
+    'tools/list of a known scope set, 100 of 1,000 tools hidden',
+    { config: { auth: BEARER, routes: HIDDEN }, credentials: tokens(), method: 'tools/list', verdict: Verdict.local },
+  ],
+];
+
+/** All of it at once, as the goal of the policy names it. */
+async function everything(): Promise<Setting> {
+  const views = { '/bench/mcp': { ...VIEW, requiredScopes: ['tools:call'] } };
+  return { config: { ...FULL, views }, credentials: await mintTokens(CLIENTS), view: 1 };
+}
+
+const WHOLE = 'known JWT, scopes, 3 limits, one of 21 routes, a view, 1,000 tools';
 
 export const decideCases: readonly Case[] = [
   {
     name: 'whole decision',
-    what: 'policy: whole decision in the worker, from ring to ring (known JWT, scope, 3 limits, 1,000 tools)',
+    what: `policy: whole decision in the worker, from ring to ring: ${WHOLE}`,
     goalNs: 2000,
-    setup: async () => decisions(fullSnapshot(), await mintTokens(CLIENTS)),
+    setup: async () => decisions(await everything()),
+  },
+  ...FEATURES.map(
+    ([name, what, setting]): Case => ({ name, what: `policy: the same: ${what}`, setup: () => decisions(setting) }),
+  ),
+];
+
+export const rememberedCases: readonly Case[] = [
+  {
+    name: 'remembered verdict',
+    what: `dispatch: remembered verdict with its limits: ${WHOLE}`,
+    goalNs: 500,
+    setup: async () => remembered(await everything()),
   },
   {
-    name: 'whole decision without policy',
-    what: 'policy: the same without authentication, routes and limits',
-    setup: () => {
-      const full = fullSnapshot();
-      const none = { ...full.rateLimits, global: null, perClient: null, perTool: [], other: null };
-      return decisions({ ...full, auth: { ...full.auth, providers: [] }, routes: [], rateLimits: none }, []);
-    },
+    name: 'remembered verdict with a fresh token text',
+    what: 'dispatch: the same, the token a new text of 268 bytes each time',
+    setup: async () => remembered(await everything(), true),
+  },
+  {
+    name: 'remembered verdict without policy',
+    what: 'dispatch: the same: no policy',
+    setup: () => remembered({ config: {} }),
+  },
+  {
+    name: 'remembered verdict by header',
+    what: 'dispatch: the same: a limit for each client, by a header',
+    setup: () =>
+      remembered({
+        ...limits({ perClient: { key: { header: CLIENT_HEADER }, ...AMPLE } }),
+        headers: ['client-7'],
+      }),
+  },
+  {
+    name: 'remembered list',
+    what: 'dispatch: the same: tools/list, the same for all',
+    setup: () =>
+      remembered({
+        config: { auth: BEARER },
+        credentials: tokens(),
+        method: 'tools/list',
+        verdict: Verdict.local,
+      }),
+  },
+  {
+    name: 'remembered list by scopes',
+    what: 'dispatch: the same: tools/list of a known scope set',
+    setup: () =>
+      remembered({
+        config: { auth: BEARER, routes: HIDDEN },
+        credentials: tokens(),
+        method: 'tools/list',
+        verdict: Verdict.local,
+      }),
   },
 ];

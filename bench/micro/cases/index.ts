@@ -3,9 +3,10 @@ import { authenticateCases } from './authenticate.js';
 import { bucketCases } from './buckets.js';
 import { cacheCases } from './cache.js';
 import { checkoutCases } from './checkout.js';
-import { decideCases } from './decide.js';
+import { concurrencyCases } from './concurrency.js';
+import { decideCases, rememberedCases } from './decide.js';
 import { findCases } from './find.js';
-import { memoCases } from './memo.js';
+import { listCases } from './lists.js';
 import { ringCases } from './ring.js';
 import { scanCases } from './scan.js';
 
@@ -17,7 +18,9 @@ export const cases: readonly Case[] = [
   ...bucketCases,
   ...cacheCases,
   ...decideCases,
-  ...memoCases,
+  ...rememberedCases,
+  ...concurrencyCases,
   ...checkoutCases,
+  ...listCases,
   ...ringCases,
 ];
