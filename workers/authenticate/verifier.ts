@@ -107,7 +107,7 @@ export class CredentialVerifier {
     seconds: number,
   ): Principal | number | undefined {
     const isJudged = this.#judges.length > 0;
-    const recent = words === null || !isJudged ? null : this.#recent.find(words, start, end);
+    const recent = words === null ? null : this.#recent.find(words, start, end);
     if (recent !== null && recent.expiresAt > seconds) {
       this.#counters.add(Counter.tokensRemembered);
       return recent;
@@ -116,7 +116,11 @@ export class CredentialVerifier {
     if (!fits && this.#table === null) return INVALID_TOKEN;
     const digest = digestOf(bytes, start, end);
     const listed = this.#table?.find(digest);
-    if (listed !== undefined) return this.#revoked.covers(digest, listed.subject, null, 0) ? TOKEN_REVOKED : listed;
+    if (listed !== undefined) {
+      if (this.#revoked.covers(digest, listed.subject, null, 0)) return TOKEN_REVOKED;
+      if (words !== null) this.#recent.keep(words, start, end, listed);
+      return listed;
+    }
     if (!fits) return INVALID_TOKEN;
     const known = this.#known.get(digest);
     if (known !== undefined) {
