@@ -6,7 +6,7 @@ import type { Snapshot } from '../../src/config/snapshot.js';
 import { CallArguments } from '../../src/request/dispatch/call-arguments.js';
 import { type DecidedExchanges, Dispatcher } from '../../src/request/dispatch/index.js';
 import { writeDecide, writeReport } from '../../src/request/dispatch/request-record.js';
-import { Caller } from '../../src/request/exchange/caller.js';
+import { ATTRIBUTE_SEPARATOR, Caller } from '../../src/request/exchange/caller.js';
 import type { Exchange } from '../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../src/request/exchange/table.js';
 import { AnswerHead } from '../../src/shared/answer-head.js';
@@ -19,13 +19,11 @@ import type { PolicyPool, PoolSlot } from '../../src/shared/policy-pool.js';
 import { Ask, RECORD_VERSION, Verdict, VerdictWord } from '../../src/shared/records.js';
 import { Ring, ringMemory } from '../../src/shared/ring.js';
 import { Scheme } from '../../src/shared/scheme.js';
-import type { Inquiry, InquiryAnswer } from '../../src/shared/worker-messages.js';
 import { Decider } from '../../workers/decide.js';
 import { catalogOf, snapshotOf, toolName } from './fixture.js';
 import { keep, type Operation } from './runner.js';
 
-const TOOLS = 1000;
-/** Different calls in turn: each with another tool, and with another client where there are several. */
+/** Different calls in turn: each of another tool, and by another client where there are several. */
 const CALLS = 64;
 /** Records that the front puts on the ring before the worker reads: a busy gateway's batch. */
 const BATCH = 32;
@@ -38,10 +36,12 @@ export interface Setting {
   readonly config: object;
   /** Credentials for the first provider, of clients in turn; default: none. */
   readonly credentials?: readonly string[];
+  /** Tools of the catalog; default 64. */
+  readonly tools?: number;
   /** Position of the view that calls come through. */
   readonly view?: number;
-  /** Values of the request headers that the policy reads, in the order in which the configuration names them. */
-  readonly headers?: readonly string[];
+  /** Request headers by lower-case name; of those that the policy does not read, it sees nothing. */
+  readonly headers?: Readonly<Record<string, string>>;
   readonly method?: 'tools/call' | 'tools/list';
   /** JSON text of the arguments of calls, which the worker gets. */
   readonly arguments?: string;
@@ -64,6 +64,7 @@ class Policy implements PolicyPool, DecidedExchanges {
   readonly #expected: Verdict;
   #undecided = 0;
   #settled: () => void = () => {};
+  #failed: (error: Error) => void = () => {};
 
   constructor(setting: Setting, snapshot: Snapshot, catalog: PreparedCatalog) {
     this.snapshot = snapshot;
@@ -102,9 +103,7 @@ class Policy implements PolicyPool, DecidedExchanges {
         post() {},
         receive: () => null,
         requestKeys() {},
-        inquire: (id, inquiry) => {
-          setImmediate(() => this.decider.receive({ type: 'inquiryAnswer', id, answer: answerTo(inquiry) }));
-        },
+        inquire() {},
       },
     );
     port1.close();
@@ -116,13 +115,14 @@ class Policy implements PolicyPool, DecidedExchanges {
   }
 
   #exchange(setting: Setting, table: ExchangeTable, index: number): Exchange {
-    const { credentials = [], headers = [], method = 'tools/call', view = 0 } = setting;
+    const { credentials = [], headers = {}, method = 'tools/call', tools = CALLS, view = 0 } = setting;
     const exchange = table.acquire()!;
     const token = credentials[index % Math.max(1, credentials.length)] ?? '';
     const scheme = token === '' ? Scheme.none : this.snapshot.auth.providers[0]!.scheme;
-    exchange.client.caller = new Caller(token, scheme, view, headers.join('\n'));
+    const attributes = this.snapshot.attributes.map((header) => headers[header] ?? '').join(ATTRIBUTE_SEPARATOR);
+    exchange.client.caller = new Caller(token, scheme, view, attributes);
     exchange.client.remoteAddress = '192.0.2.1';
-    const tool = toolName((index * 13) % TOOLS);
+    const tool = toolName((index * 13) % tools);
     const name = this.snapshot.views[view]!.hasPrefixes ? `bench__${tool}` : tool;
     const params =
       method === 'tools/list'
@@ -140,8 +140,9 @@ class Policy implements PolicyPool, DecidedExchanges {
   /** Has every call decided once, which verifies credentials and lets the front remember what it may. */
   async settle(): Promise<void> {
     this.#undecided = this.exchanges.length;
-    const settled = new Promise<void>((resolve) => {
+    const settled = new Promise<void>((resolve, reject) => {
       this.#settled = resolve;
+      this.#failed = reject;
     });
     for (const exchange of this.exchanges) this.dispatch(exchange);
     await settled;
@@ -159,7 +160,7 @@ class Policy implements PolicyPool, DecidedExchanges {
     } else if (kind === Verdict.lead) {
       this.dispatcher.release(exchange, false);
     } else if (kind !== this.#expected) {
-      throw new Error(`verdict ${kind} instead of ${this.#expected}, error ${exchange.verdict.error}`);
+      this.#failed(new Error(`verdict ${kind} instead of ${this.#expected}, error ${exchange.verdict.error}`));
     }
     this.#undecided--;
     if (this.#undecided === 0) this.#settled();
@@ -192,15 +193,9 @@ class Policy implements PolicyPool, DecidedExchanges {
   }
 }
 
-/** Every token is active, every password right. */
-function answerTo(inquiry: Inquiry): InquiryAnswer {
-  if (inquiry.kind === 'password') return { outcome: 'match' };
-  return { outcome: 'active', claims: { sub: inquiry.token }, until: Date.now() / 1000 + 3600 };
-}
-
 async function policyOf(setting: Setting): Promise<Policy> {
   const snapshot = snapshotOf(setting.config);
-  const policy = new Policy(setting, snapshot, await catalogOf(snapshot, TOOLS));
+  const policy = new Policy(setting, snapshot, await catalogOf(snapshot, setting.tools ?? CALLS));
   await policy.settle();
   return policy;
 }
@@ -242,6 +237,7 @@ export async function decisions(setting: Setting): Promise<Operation> {
       }
       if (others > 0) throw new Error(`${others} verdicts were others`);
     },
+    close: () => policy.dispatcher.close(),
   };
 }
 
