@@ -30,12 +30,8 @@ export class CurrentClient implements LimitedClient {
     this.#principal = principal;
   }
 
-  get subject(): string {
-    return this.#principal.subject;
-  }
-
-  get scopes(): ReadonlySet<string> {
-    return this.#principal.scopes;
+  get principal(): Principal {
+    return this.#principal;
   }
 
   get view(): number {
