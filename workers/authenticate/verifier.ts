@@ -5,7 +5,7 @@ import type { Seconds } from '../../src/units.js';
 import { digestOf } from './digest.js';
 import type { Inquiries } from './inquiries.js';
 import type { KeySources } from './keys.js';
-import { KnownTokens } from './known-tokens.js';
+import { KnownBytes } from './known-bytes.js';
 import type { Principal } from './principal.js';
 import type { Revoked } from './revoked.js';
 import type { CredentialTable } from './table.js';
@@ -77,7 +77,8 @@ export class CredentialVerifier {
   readonly #judges: readonly Judge[];
   readonly #counters: Counters;
   readonly #revoked: Revoked;
-  readonly #recent = new KnownTokens();
+  /** Accepted ones, in front of their digests. */
+  readonly #recent = new KnownBytes<Principal>();
   readonly #known = new LRUCache<string, Principal>({ max: MAX_KNOWN });
   /** The number of the error. */
   readonly #refused = new LRUCache<string, number>({ max: MAX_REFUSED, ttl: REFUSED_MS });
