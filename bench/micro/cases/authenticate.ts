@@ -76,7 +76,7 @@ function known(
   return {
     name: `token check ${name}`,
     what: `authenticate: ${what}, ${CLIENTS} clients in turn`,
-    goalNs: 1000,
+    ...(name === 'off' ? {} : { goalNs: 1000 }),
     async setup() {
       const { subject, scheme } = authenticator(config);
       const minted = await mint();
