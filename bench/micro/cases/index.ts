@@ -1,4 +1,5 @@
 import type { Case } from '../runner.js';
+import { acceptCases } from './accept.js';
 import { authenticateCases } from './authenticate.js';
 import { bucketCases } from './buckets.js';
 import { cacheCases } from './cache.js';
@@ -12,6 +13,7 @@ import { scanCases } from './scan.js';
 
 /** All cases in the order of the table, which is that of a request's way. */
 export const cases: readonly Case[] = [
+  ...acceptCases,
   ...scanCases,
   ...authenticateCases,
   ...findCases,
