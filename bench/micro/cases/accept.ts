@@ -9,12 +9,9 @@ function pathCase(views: number): Case {
     what: `accept: a path to its endpoint, ${views === 0 ? 'no views' : `${views} views`}`,
     setup() {
       const paths = Array.from({ length: views }, (_, index) => `/teams/team-${index}/mcp`);
-      const {
-        path,
-        transports,
-        views: compiled,
-      } = snapshotOf({ views: Object.fromEntries(paths.map((at) => [at, {}])) });
-      const rules = { endpointPath: path, transports, views: new ViewPaths(compiled) };
+      const snapshot = snapshotOf({ views: Object.fromEntries(paths.map((path) => [path, {}])) });
+      const { path: endpointPath, transports } = snapshot;
+      const rules = { endpointPath, transports, views: new ViewPaths(snapshot.views) };
       const requested = views === 0 ? ['/mcp'] : paths;
       return {
         run(times) {
