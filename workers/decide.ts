@@ -2,7 +2,6 @@
  * Decides about the records of one ring: runs the stages in order and writes their outcome into verdicts.
  * A record is read in place; only a decision that waits for the verification of a token copies it.
  */
-
 import { isRemovedView, restrictsLists } from '../src/config/restrictions.js';
 import type { Snapshot } from '../src/config/snapshot.js';
 import { errorNumber } from '../src/errors.js';
@@ -75,7 +74,9 @@ export class Decider {
   #revocation: number;
   #purges: number;
   #pending = 0;
+  /** Milliseconds of the monotonic clock and seconds of the wall clock, read once for a batch of records. */
   #now = 0;
+  #seconds = 0;
   #isDraining = false;
 
   constructor(task: PolicyTask, front: Front) {
@@ -101,13 +102,12 @@ export class Decider {
     this.#rewriter = createRewriter(task.snapshot);
     this.#revocation = this.#epochs.revocation();
     this.#purges = this.#epochs.purge();
-    const { incarnation } = task;
     const parts = {
       verdict: this.#verdict,
       counters: this.#counters,
       front,
       maxResult: maxResultBytes(verdicts),
-      incarnation,
+      incarnation: task.incarnation,
     };
     this.#cached = new CachedCalls(parts, task.snapshot, task.catalog);
   }
@@ -137,6 +137,7 @@ export class Decider {
     requests.wake();
     requests.heartbeat();
     this.#now = monotonic();
+    this.#seconds = Date.now() / 1000;
     this.#verdict.flush();
     for (let count = 0; ; count += 1) {
       if (this.isBlocked || count === limit) return false;
@@ -294,7 +295,7 @@ export class Decider {
     this.#begin(request);
     const { bytes, scheme, words, tokenStart, tokenEnd } = request;
     const hasToken = request.has(RequestFlag.hasToken);
-    const outcome = this.#authenticator.check(scheme, bytes, tokenStart, tokenEnd, hasToken, Date.now() / 1000, words);
+    const outcome = this.#authenticator.check(scheme, bytes, tokenStart, tokenEnd, hasToken, this.#seconds, words);
     if (outcome === Outcome.known) this.#judge(request, this.#authenticator.principal);
     else if (outcome === Outcome.refused) this.#verdict.deny(this.#authenticator.error);
     else void this.#decideWhenVerified(request.copy());
@@ -309,6 +310,7 @@ export class Decider {
     const outcome = await authenticator.verify(request.scheme, credential);
     this.#pending -= 1;
     this.#now = monotonic();
+    this.#seconds = Date.now() / 1000;
     try {
       this.#synchronize(0);
       this.#begin(request);
@@ -328,7 +330,7 @@ export class Decider {
     const isModern = request.has(RequestFlag.modern);
     guard.isMetered = !request.has(RequestFlag.unmetered);
     this.#client.begin(request, principal);
-    head.subject.set(principal.digest);
+    head.setSubject(principal.digest);
     this.#finder = this.#finderOf(request.view);
     if (request.view > 0 && isRemovedView(this.#snapshot.views, request.view)) {
       this.#verdict.deny(NOT_FOUND);
@@ -414,9 +416,8 @@ export class Decider {
       return;
     }
     const { low, high, entries } = this.#visibility.hiddenFrom(principal, request, this.#finder);
-    const { head } = this.#verdict;
-    head.hiddenLow = low;
-    head.hiddenHigh = high;
+    this.#verdict.head.hiddenLow = low;
+    this.#verdict.head.hiddenHigh = high;
     this.#verdict.permit(Verdict.local, principal.expiresAt, this.#guard, entries);
   }
 

@@ -1,6 +1,7 @@
 import type { ClientKey, RateLimitsSnapshot } from '../src/config/snapshot.js';
 import { ByteTable, buildByteTable } from '../src/shared/patterns/byte-table.js';
 import { digestOf } from './authenticate/digest.js';
+import { KnownBytes } from './authenticate/known-bytes.js';
 import { ANONYMOUS, type Principal } from './authenticate/principal.js';
 import type { LimitedClient } from './guard/client.js';
 import { RequestRecord } from './request-record.js';
@@ -13,6 +14,8 @@ export class CurrentClient implements LimitedClient {
   #request = new RequestRecord();
   #principal: Principal = ANONYMOUS;
   readonly #digest = new Int32Array(4);
+  /** Digests of addresses and header values, by their bytes. */
+  readonly #known = new KnownBytes<string>();
   readonly #key: ClientKey;
   readonly #subjects: ReadonlyMap<string, number>;
   readonly #texts: ByteTable;
@@ -30,12 +33,8 @@ export class CurrentClient implements LimitedClient {
     this.#principal = principal;
   }
 
-  get subject(): string {
-    return this.#principal.subject;
-  }
-
-  get scopes(): ReadonlySet<string> {
-    return this.#principal.scopes;
+  get principal(): Principal {
+    return this.#principal;
   }
 
   get view(): number {
@@ -82,8 +81,15 @@ export class CurrentClient implements LimitedClient {
   }
 
   #digestOf(start: number, end: number): Int32Array {
+    const { bytes, words: memory } = this.#request;
+    // Of the headers only the first one is sure to begin at a word.
+    const isAligned = (start & 3) === 0;
+    let digest = isAligned ? this.#known.find(memory, start, end) : null;
+    if (digest === null) {
+      digest = digestOf(bytes, start, end).slice(0, 16);
+      if (isAligned) this.#known.keep(memory, start, end, digest);
+    }
     const words = this.#digest;
-    const digest = digestOf(this.#request.bytes, start, end);
     for (let i = 0; i < 4; i += 1) {
       words[i] =
         digest.charCodeAt(i * 4) |

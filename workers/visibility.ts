@@ -22,7 +22,7 @@ const KEPT = 64;
 /** Which entries of the catalog a principal may not call, and therefore does not see. One per worker, snapshot and catalog. */
 export class Visibility {
   readonly #guard: Guard;
-  readonly #known = new WeakMap<Principal, Map<string, Hidden>>();
+  readonly #known = new WeakMap<Principal, Map<number | string, Hidden>>();
 
   constructor(guard: Guard) {
     this.#guard = guard;
@@ -35,8 +35,12 @@ export class Visibility {
       known = new Map();
       this.#known.set(principal, known);
     }
-    const attributes = request.bytes.toString('latin1', request.attributesStart, request.attributesEnd);
-    const key = `${request.view} ${attributes}`;
+    const { attributesEnd, attributesStart, view } = request;
+    // Without attributes no text is made.
+    const key =
+      attributesEnd === attributesStart
+        ? view
+        : `${view} ${request.bytes.toString('latin1', attributesStart, attributesEnd)}`;
     let hidden = known.get(key);
     if (hidden === undefined) {
       hidden = this.#judge(principal, request, finder);

@@ -22,6 +22,8 @@ interface PreparedList {
   /** The other pages. */
   readonly byCursor: ReadonlyMap<string, Buffer>;
   readonly built: BuiltList;
+  /** Among those of the catalog; that of the whole list for one from which something is hidden. */
+  readonly number: number;
 }
 
 /** Lists by era and position in `LISTS`. */
@@ -52,8 +54,9 @@ export class PreparedCatalog {
   /** By position in `Snapshot.views`. */
   readonly #views: readonly PreparedLists[];
   readonly #listSets: ReadonlyMap<string, PreparedLists>;
-  /** The lists of clients from which something is hidden. */
-  readonly #visibleLists: LRUCache<string, PreparedList>;
+  readonly #listCount: number;
+  /** The lists of clients from which something is hidden, by the numbers of the list and of what is hidden. */
+  readonly #visibleLists: LRUCache<number, PreparedList>;
   readonly #expiresAt: number;
   readonly #ttlMs: Milliseconds;
   readonly #unusual: ByteTable;
@@ -85,8 +88,12 @@ export class PreparedCatalog {
     this.fingerprints = build.fingerprints;
     this.offered = build.offered;
     this.isRestricted = build.isRestricted;
-    this.#views = build.views.map(({ lists }) => prepareLists(lists));
-    this.#listSets = new Map([...build.listSets].map(([name, lists]) => [name, prepareLists(lists)] as const));
+    let count = 0;
+    const prepared = (lists: readonly (readonly BuiltList[])[]): PreparedLists =>
+      lists.map((ofEra) => ofEra.map((list) => prepareList(list, count++)));
+    this.#views = build.views.map(({ lists }) => prepared(lists));
+    this.#listSets = new Map([...build.listSets].map(([name, lists]) => [name, prepared(lists)] as const));
+    this.#listCount = count;
     this.#expiresAt = build.expiresAt;
     this.#ttlMs = ttlMs;
   }
@@ -173,7 +180,7 @@ export class PreparedCatalog {
     const position = listOf(method);
     let list = lists?.[era]?.[position];
     if (list !== undefined && hidden !== null) {
-      list = this.#visible(list, hidden, `${hidden.number} ${view} ${set} ${era} ${position}`);
+      list = this.#visible(list, hidden);
     }
     const bytes = cursor === null ? list?.first : list?.byCursor.get(cursorText(cursor));
     if (list === undefined || bytes === undefined) return null;
@@ -182,15 +189,16 @@ export class PreparedCatalog {
     return bytes;
   }
 
-  /** A list without what is hidden. @param key of the list among those of all sets of hidden entries */
-  #visible(list: PreparedList, hidden: HiddenEntries, key: string): PreparedList {
+  /** A list without what is hidden. */
+  #visible(list: PreparedList, hidden: HiddenEntries): PreparedList {
+    const key = hidden.number * this.#listCount + list.number;
     const known = this.#visibleLists.get(key);
     if (known !== undefined) return known;
     const { ends, entries, pages, shape, starts } = list.built;
     const text = Buffer.from(pages.bytes.buffer, pages.bytes.byteOffset, pages.bytes.byteLength);
     const seen = [...entries.keys()].filter((item) => !hidden.hides(entries[item]!));
     const items = seen.map((item) => text.toString('latin1', starts[item], ends[item]));
-    const shown = prepareList(buildList(shape, items, []));
+    const shown = prepareList(buildList(shape, items, []), list.number);
     this.#visibleLists.set(key, shown);
     return shown;
   }
@@ -241,13 +249,9 @@ function listOf(method: number): number {
 
 const SHARED: ListQuery = { view: 0, set: '', hidden: null };
 
-function prepareLists(lists: readonly (readonly BuiltList[])[]): PreparedLists {
-  return lists.map((ofEra) => ofEra.map(prepareList));
-}
-
-function prepareList(built: BuiltList): PreparedList {
+function prepareList(built: BuiltList, number: number): PreparedList {
   const [first = NO_BYTES, ...others] = packedViews(built.pages);
-  return { first, byCursor: new Map(others.map((page, index) => [built.cursors[index] ?? '', page])), built };
+  return { first, byCursor: new Map(others.map((page, index) => [built.cursors[index] ?? '', page])), built, number };
 }
 
 /** The decoded string; '' when the token is not a valid cursor. */

@@ -93,13 +93,19 @@ export class ClientBuckets {
     let best = -1;
     let bestLeft = -1;
     let isFree = false;
-    for (let i = 0; i < WINDOW && bestLeft < 1; i += 1) {
+    // A free slot goes before an unused bucket: its client may be one that calls seldom, and would have to be found again.
+    for (let i = 0; i < WINDOW && !isFree; i += 1) {
       const index = this.#first + ((start + i) & this.#mask);
       isFree = words[index * BUCKET_WORDS + BucketWord.used] === 0;
-      const left = isFree ? 1 : this.#left(index, now);
-      if (left <= bestLeft) continue;
-      best = index;
-      bestLeft = left;
+      if (isFree) {
+        best = index;
+        bestLeft = 1;
+      } else if (bestLeft < 1) {
+        const left = this.#left(index, now);
+        if (left <= bestLeft) continue;
+        best = index;
+        bestLeft = left;
+      }
     }
     if (best < 0) {
       Atomics.add(control, ControlWord.shared, 1);

@@ -3,6 +3,9 @@ import { CallBuckets } from './call-buckets.js';
 import { sameDigest } from './digest.js';
 import { VERDICT_HEAD, type Verdict, VerdictWord } from './records.js';
 
+/** {@link VerdictRecord.rememberUntil} of what does not end by itself: the last second that a word can hold. */
+export const NEVER = 0x7fffffff;
+
 /**
  * A verdict outside a ring: a worker fills one and writes it, the front reads it into the exchange, the memo keeps its
  * words. Plain fields, since every stage reads some of them.
@@ -34,7 +37,7 @@ export class VerdictRecord {
   retryAfterMs = 0;
   /** Number of the rate limit (bucket-plan.ts) that refused the call, -1 none. */
   limit = -1;
-  /** Seconds since the epoch until which the verdict may be remembered; 0 = not at all. */
+  /** Seconds since the epoch until which the verdict may be remembered; 0 = not at all, {@link NEVER} = it does not end. */
   rememberUntil = 0;
   /** Number of the cache key whose leader the call is ({@link Verdict.lead}). */
   cacheKey = 0;
@@ -51,6 +54,12 @@ export class VerdictRecord {
   /** Resets every field to its default. */
   clear(): void {
     this.read(BLANK, 0);
+  }
+
+  /** Sets {@link subject}. Word by word: for four of them `set` takes longer than the rest of a look-up. */
+  setSubject(digest: Int32Array): void {
+    const { subject } = this;
+    for (let word = 0; word < 4; word += 1) subject[word] = digest[word]!;
   }
 
   /** Reads the head at `words[at]`. */

@@ -154,26 +154,30 @@ describe('a reload', () => {
     await eventually('the old child ends', async () => !(await isAlive(pid)));
   });
 
-  it('brings changed rules into force: tokens, scopes, hosts, log level', async (scope) => {
+  it('brings changed rules into force: tokens, scopes, hosts, log level, views', async (scope) => {
     const tokens = (token: string) => ({ type: 'bearer', tokens: { alice: { token } } }) as const;
     const gateway = await running(scope, {
       ...BASE,
       auth: tokens('first-token-0123456789'),
       mcpServers: { a: named('a') },
+      views: { '/team/mcp': {} },
     });
-    const status = async (token: string, headers = {}): Promise<number> =>
+    const status = async (token: string, headers = {}, url = gateway.url!): Promise<number> =>
       (
         await modernRpc(
-          gateway.url!,
+          url,
           'tools/call',
           { name: 'a__who', arguments: {} },
           { headers: { authorization: `Bearer ${token}`, ...headers } },
         )
       ).status;
+    const view = gateway.url!.replace(/\/mcp$/, '/team/mcp');
     assert.deepEqual([await status('first-token-0123456789'), await status('second-token-0123456789')], [200, 401]);
+    assert.equal(await status('first-token-0123456789', {}, view), 200);
     const auth = tokens('second-token-0123456789');
     await gateway.reload({ ...BASE, auth, mcpServers: { a: named('a') }, allowedOrigins: ['https://app.example'] });
     assert.deepEqual([await status('first-token-0123456789'), await status('second-token-0123456789')], [401, 200]);
+    assert.equal(await status('second-token-0123456789', {}, view), 404, 'a view that was removed');
     assert.equal(await status('second-token-0123456789', { origin: 'https://app.example' }), 200);
     const routes = [{ match: { tools: ['a__*'] }, requiredScopes: ['admin'], whenDenied: 'challenge' as const }];
     await gateway.reload({ ...BASE, auth, routes, mcpServers: { a: named('a') } });

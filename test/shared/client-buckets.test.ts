@@ -27,6 +27,19 @@ describe('buckets of clients', () => {
     assert.equal(clients.evictedEarly, 0);
   });
 
+  it('stay while there is room beside them, also unused ones', () => {
+    const clients = new ClientBuckets(bucketsOf([rule], 1000));
+    const indexes = new Set<number>();
+    for (const round of [1, 2]) {
+      for (let client = 1; client <= 10; client += 1) {
+        // Only the last words differ: the search for all of them begins at one place.
+        clients.find(Int32Array.of(1, 2, 3, client), 0, monotonic());
+        indexes.add(clients.index);
+      }
+      assert.equal(indexes.size, 10, `round ${round}`);
+    }
+  });
+
   it('make room: an unused one is forgotten for nothing, a used one is counted, and its old index is refused', () => {
     const buckets = bucketsOf([rule], 8);
     const clients = new ClientBuckets(buckets);

@@ -1,5 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Grant } from '../../src/config/auth-snapshot.js';
+import { NEVER } from '../../src/shared/verdict-record.js';
+
+export { NEVER } from '../../src/shared/verdict-record.js';
 
 /** The client of a request. Immutable; shared by all requests with one credential. */
 export interface Principal {
@@ -14,9 +17,6 @@ export interface Principal {
   /** Seconds since the epoch; {@link NEVER} when the credential does not expire by itself. */
   readonly expiresAt: number;
 }
-
-/** The last second an Int32 word can hold. */
-export const NEVER = 0x7fffffff;
 
 const NO_METADATA: Principal['metadata'] = Object.freeze({});
 

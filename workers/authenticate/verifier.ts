@@ -5,7 +5,7 @@ import type { Seconds } from '../../src/units.js';
 import { digestOf } from './digest.js';
 import type { Inquiries } from './inquiries.js';
 import type { KeySources } from './keys.js';
-import { KnownTokens } from './known-tokens.js';
+import { KnownBytes } from './known-bytes.js';
 import type { Principal } from './principal.js';
 import type { Revoked } from './revoked.js';
 import type { CredentialTable } from './table.js';
@@ -77,7 +77,8 @@ export class CredentialVerifier {
   readonly #judges: readonly Judge[];
   readonly #counters: Counters;
   readonly #revoked: Revoked;
-  readonly #recent = new KnownTokens();
+  /** Accepted ones, in front of their digests. */
+  readonly #recent = new KnownBytes<Principal>();
   readonly #known = new LRUCache<string, Principal>({ max: MAX_KNOWN });
   /** The number of the error. */
   readonly #refused = new LRUCache<string, number>({ max: MAX_REFUSED, ttl: REFUSED_MS });
@@ -107,7 +108,7 @@ export class CredentialVerifier {
     seconds: number,
   ): Principal | number | undefined {
     const isJudged = this.#judges.length > 0;
-    const recent = words === null || !isJudged ? null : this.#recent.find(words, start, end);
+    const recent = words === null ? null : this.#recent.find(words, start, end);
     if (recent !== null && recent.expiresAt > seconds) {
       this.#counters.add(Counter.tokensRemembered);
       return recent;
@@ -116,7 +117,11 @@ export class CredentialVerifier {
     if (!fits && this.#table === null) return INVALID_TOKEN;
     const digest = digestOf(bytes, start, end);
     const listed = this.#table?.find(digest);
-    if (listed !== undefined) return this.#revoked.covers(digest, listed.subject, null, 0) ? TOKEN_REVOKED : listed;
+    if (listed !== undefined) {
+      if (this.#revoked.covers(digest, listed.subject, null, 0)) return TOKEN_REVOKED;
+      if (words !== null) this.#recent.keep(words, start, end, listed);
+      return listed;
+    }
     if (!fits) return INVALID_TOKEN;
     const known = this.#known.get(digest);
     if (known !== undefined) {

@@ -140,9 +140,9 @@ export class RouteConditions implements ValueFilter {
       const found = argument.find(bytes, argumentsStart, argumentsEnd, pointer);
       if (argument.isAmbiguous) this.isAmbiguous = true;
       if (!found) return false;
-      const isText =
-        argument.readText(bytes) && anyMatches(patterns, argument.text, argument.textStart, argument.textEnd);
-      if (!isText && !values.some((value) => argument.isValue(bytes, value))) return false;
+      if (!argument.readText(bytes) || !anyMatches(patterns, argument.text, argument.textStart, argument.textEnd)) {
+        if (!isOneOf(values, argument, bytes)) return false;
+      }
     }
     return true;
   }
@@ -170,6 +170,12 @@ const NOT_SCOPE = 2;
 
 function anyMatches(patterns: readonly TextPattern[], bytes: Uint8Array, start: number, end: number): boolean {
   for (let i = 0; i < patterns.length; i += 1) if (patterns[i]!.matches(bytes, start, end)) return true;
+  return false;
+}
+
+/** Whether the argument that was found is one of the values. */
+function isOneOf(values: ArgumentTest['values'], argument: ArgumentReader, bytes: Uint8Array): boolean {
+  for (let i = 0; i < values.length; i += 1) if (argument.isValue(bytes, values[i]!)) return true;
   return false;
 }
 

@@ -1,9 +1,9 @@
 import type { ClientKey } from '../../src/config/snapshot.js';
+import type { Principal } from '../authenticate/principal.js';
 
 /** Who sent the request that the guard judges, and where: workers/limited-client.ts. */
 export interface LimitedClient {
-  readonly subject: string;
-  readonly scopes: ReadonlySet<string>;
+  readonly principal: Principal;
   /** Position of the view in the snapshot. */
   readonly view: number;
   /** The request, in which {@link findAttribute} has found something. */

@@ -1,6 +1,7 @@
 import type { LimitMatchSnapshot, Snapshot } from '../../src/config/snapshot.js';
 import { compileGlob } from '../../src/shared/patterns/glob.js';
 import { PatternSet } from '../../src/shared/patterns/set.js';
+import type { Principal } from '../authenticate/principal.js';
 import type { Finder } from '../find/index.js';
 import type { LimitedClient } from './client.js';
 
@@ -15,6 +16,8 @@ class Match {
   readonly #scopes: readonly string[];
   readonly #isByTool: boolean;
   readonly #principals: PatternSet | null;
+  /** Whether {@link #principals} matches the subject, by principal. */
+  readonly #named = new WeakMap<Principal, boolean>();
   readonly #headers: readonly HeaderMatch[];
   /** By view: whether its path matches. */
   readonly #views: readonly boolean[];
@@ -31,12 +34,22 @@ class Match {
   matches(rule: number, client: LimitedClient, found: Finder | null): boolean {
     if (this.#isByTool && (found === null || !found.limitRules.includes(rule))) return false;
     if (this.#views[client.view] !== true) return false;
-    for (const scope of this.#scopes) if (!client.scopes.has(scope)) return false;
+    const { principal } = client;
+    for (const scope of this.#scopes) if (!principal.scopes.has(scope)) return false;
     for (const { attribute, values } of this.#headers) {
       if (!client.findAttribute(attribute)) return false;
       if (values.first(client.bytes, client.valueStart, client.valueEnd) < 0) return false;
     }
-    return this.#principals === null || matches(this.#principals, client.subject);
+    return this.#principals === null || this.#isNamed(this.#principals, principal);
+  }
+
+  #isNamed(principals: PatternSet, principal: Principal): boolean {
+    let isNamed = this.#named.get(principal);
+    if (isNamed === undefined) {
+      isNamed = matches(principals, principal.subject);
+      this.#named.set(principal, isNamed);
+    }
+    return isNamed;
   }
 }
 

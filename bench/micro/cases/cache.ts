@@ -1,10 +1,9 @@
 import { decoder } from '../../../native/index.js';
-import type { CacheSnapshot } from '../../../src/config/snapshot.js';
 import { ANSWER_HEAD_BYTES, AnswerHead } from '../../../src/shared/answer-head.js';
 import { Counters, counterMemory } from '../../../src/shared/counters.js';
 import { VerdictRecord } from '../../../src/shared/verdict-record.js';
 import { CacheEvents, type CacheQuery, CacheRules, Lookup, ResponseCache } from '../../../workers/cache/index.js';
-import { catalogOf, fullSnapshot } from '../fixture.js';
+import { catalogOf, snapshotOf } from '../fixture.js';
 import { type Case, keep } from '../runner.js';
 
 const ENTRIES = 1000;
@@ -20,7 +19,7 @@ export const cacheCases: readonly Case[] = [
       };
       const caller = new VerdictRecord();
       const events = new CacheEvents(new Counters(counterMemory(1, 1), 0), []);
-      const cache = new ResponseCache(fullSnapshot().cache, 65_536, 1, events, {
+      const cache = new ResponseCache(snapshotOf({}).cache, 65_536, 1, events, {
         answer: never,
         lead: never,
         forward: never,
@@ -85,13 +84,14 @@ export const cacheCases: readonly Case[] = [
 ];
 
 /** What each decision pays to find out whether the answer is stored. */
-function ruleCase(name: string, cache: Partial<CacheSnapshot>): Case {
+function ruleCase(name: string, cache: object): Case {
   return {
     name: `cache rule ${name}`,
     what: `cache: whether an answer is stored, global rule ${name}, 1,000 tools`,
-    setup() {
-      const snapshot = { ...fullSnapshot(), routes: [] };
-      const rules = new CacheRules({ ...snapshot, cache: { ...snapshot.cache, ...cache } }, catalogOf(1000));
+    async setup() {
+      const snapshot = snapshotOf({ cache });
+      const { table } = await catalogOf(snapshot, 1000);
+      const rules = new CacheRules(snapshot, table);
       const target = { server: 0, route: -1, variant: -1, entry: 0 };
       const bytes = Buffer.from('bench__tool_00000');
       return {

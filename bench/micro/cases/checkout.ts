@@ -3,12 +3,12 @@ import type { Snapshot } from '../../../src/config/snapshot.js';
 import { Exchange } from '../../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../../src/request/exchange/table.js';
 import { UpstreamPool } from '../../../src/upstream/pool.js';
-import { fullSnapshot } from '../fixture.js';
+import { snapshotOf } from '../fixture.js';
 import { type Case, keep, type Operation } from '../runner.js';
 
 /** The choice among ready endpoints of one server; nothing is connected. */
 function choice(endpoints: number): Operation {
-  const full = fullSnapshot();
+  const full = snapshotOf({});
   const [server] = full.servers;
   const [endpoint] = server!.endpoints;
   const snapshot: Snapshot = {

@@ -4,7 +4,7 @@
  * atomic read tells whether anything was reconfigured, rediscovered or revoked since.
  */
 
-import { VERDICT_HEAD, VerdictWord } from '../../shared/records.js';
+import { VERDICT_HEAD } from '../../shared/records.js';
 import type { VerdictRecord } from '../../shared/verdict-record.js';
 
 const NO_BYTES = new Uint8Array(0);
@@ -61,12 +61,8 @@ export class Memo {
     return this.#used;
   }
 
-  /**
-   * Copies the verdict remembered for a key into `verdict`.
-   *
-   * @param seconds wall clock, seconds since the epoch: an expired verdict is not found
-   */
-  lookup(key: MemoKey, seconds: number, verdict: VerdictRecord): boolean {
+  /** Copies the verdict remembered for a key into `verdict`. The caller looks at its `rememberUntil`. */
+  lookup(key: MemoKey, verdict: VerdictRecord): boolean {
     const { client, method, view, attributes, address, hashLow, hashHigh, bytes, start, end, stamp } = key;
     const keys = this.#keys;
     const home = slotOf(key);
@@ -87,9 +83,7 @@ export class Memo {
         continue;
       }
       if (!this.#sameName(slot, bytes, start, end)) continue;
-      const from = slot * VERDICT_HEAD;
-      if (this.#verdicts[from + VerdictWord.rememberUntil]! <= seconds) return false;
-      verdict.read(this.#verdicts, from);
+      verdict.read(this.#verdicts, slot * VERDICT_HEAD);
       return true;
     }
     return false;

@@ -7,7 +7,7 @@ import { type BucketPlan, planBuckets } from '../../shared/bucket-plan.js';
 import { monotonic } from '../../shared/clock.js';
 import { limitCounter } from '../../shared/counters.js';
 import type { PolicyPool } from '../../shared/policy-pool.js';
-import type { VerdictRecord } from '../../shared/verdict-record.js';
+import { NEVER, type VerdictRecord } from '../../shared/verdict-record.js';
 import type { Count } from '../../units.js';
 import { type Exchange, MessageFlag } from '../exchange/index.js';
 import { Memo, MemoKey } from './memo.js';
@@ -70,7 +70,9 @@ export class Remembered {
   lookup(exchange: Exchange, bytes: Uint8Array): boolean {
     // A name with escapes has to be decoded for the later stages; it is too rare to be remembered.
     if (exchange.message.decodedName.length > 0 || this.#capacity === 0) return false;
-    return this.#memo.lookup(this.#keyOf(exchange, bytes), Date.now() / 1000, exchange.verdict);
+    const { verdict } = exchange;
+    if (!this.#memo.lookup(this.#keyOf(exchange, bytes), verdict)) return false;
+    return verdict.rememberUntil === NEVER || verdict.rememberUntil > Date.now() / 1000;
   }
 
   /** Remembers the verdict of an exchange that owns its body, if the verdict allows it and is up to date. */

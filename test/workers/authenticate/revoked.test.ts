@@ -61,6 +61,16 @@ describe('a revoked token', () => {
     revoked.receive(message('token', digest('token-of-alice'), null));
     assert.deepEqual(await outcomes(revoked, tokens, table), ['good', 'good', 'good']);
   });
+
+  it('of a fixed list is refused although it was accepted before', async () => {
+    const revoked = new Revoked([]);
+    const table = { type: 'bearer', tokens: [{ token: 'token-of-alice', subject: 'alice', scopes: [] }] };
+    const authenticator = authenticatorFor(table as never, undefined, revoked);
+    for (const _ of [1, 2]) assert.notEqual(typeof (await judge(authenticator, 'token-of-alice')), 'string');
+    revoked.receive(message('token', digest('token-of-alice'), now));
+    authenticator.forget();
+    assert.equal(await judge(authenticator, 'token-of-alice'), 'GW_TOKEN_REVOKED');
+  });
 });
 
 describe('a revoked subject', () => {

@@ -48,25 +48,39 @@ const ENDPOINT: Target = { route: 'endpoint', methods: ENDPOINT_METHODS, view: 0
 /** The paths of the views besides the first. */
 export class ViewPaths {
   readonly #bases: readonly string[];
+  /** By base path, without the numbers at which no view is any more. */
+  readonly #views: ReadonlyMap<string, number>;
+  readonly #endpoints: readonly Target[];
+  /** Characters of the longest base path. */
+  readonly #longest: number;
 
   constructor(views: readonly ViewSnapshot[]) {
     this.#bases = views.map(({ base }) => base);
+    this.#views = new Map(views.flatMap(({ base }, view) => (base === '' ? [] : [[base, view] as const])));
+    this.#endpoints = views.map((_, view) => ({ route: 'endpoint', methods: ENDPOINT_METHODS, view }));
+    this.#longest = Math.max(0, ...this.#bases.map(({ length }) => length));
   }
 
   /** The view whose base path is the longest in front of `path`; 0 = none, so that the path is one of the first view. */
   find(path: string): number {
-    let found = 0;
-    for (let view = 1; view < this.#bases.length; view += 1) {
-      const base = this.#bases[view]!;
-      if (!path.startsWith(base) || (path.length > base.length && path[base.length] !== '/')) continue;
-      if (found === 0 || base.length > this.#bases[found]!.length) found = view;
+    if (this.#views.size === 0) return 0;
+    const longest = this.#longest;
+    let end = path.length > longest ? path.lastIndexOf('/', longest) : path.length;
+    for (; end > 0; end = path.lastIndexOf('/', end - 1)) {
+      const view = this.#views.get(path.slice(0, end));
+      if (view !== undefined) return view;
     }
-    return found;
+    return 0;
   }
 
   /** The path in front of all paths of a view; '' for the first. */
   base(view: number): string {
     return this.#bases[view] ?? '';
+  }
+
+  /** What the endpoint of a view leads to. */
+  endpoint(view: number): Target {
+    return this.#endpoints[view] ?? ENDPOINT;
   }
 }
 
@@ -90,7 +104,7 @@ export function targetOf(requested: string, query: string, rules: PathRules): Ta
   const path = view === 0 ? requested : requested.slice(views.base(view).length);
   const bare = withoutSlash(path);
   if (bare === ENDPOINT_PATH || path === ROOT_PATH || (view === 0 ? bare === endpointPath : path === '')) {
-    return view === 0 ? ENDPOINT : { route: 'endpoint', methods: ENDPOINT_METHODS, view };
+    return views.endpoint(view);
   }
   if (path === WEBSOCKET_PATH) return transports.websocket ? { route: 'websocket', methods: GET_METHODS, view } : null;
   if (bare === SSE_PATH) return transports.sse ? { route: 'sse', methods: GET_METHODS, view } : null;

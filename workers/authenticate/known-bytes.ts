@@ -1,37 +1,35 @@
 /**
- * A small table in front of the digests: tokens that this worker has accepted before, compared word by word in place. It
- * saves the SHA-256 of a token that is presented repeatedly; a token that is not in the table is looked up by digest. Only
- * accepted tokens are stored, and the hash is seeded, so that the time of a look-up tells an attacker nothing.
+ * A small table in front of digests: what belongs to tokens, addresses or header values that this worker has met before, compared
+ * word by word in place. It saves the SHA-256 of bytes that come repeatedly. The hash is seeded; of tokens only accepted ones
+ * are stored, so that the time of a look-up tells an attacker nothing.
  */
 import { randomBytes } from 'node:crypto';
-import type { Principal } from './principal.js';
 
 /** Places; two for each hash. */
 const PLACES = 2048;
-/** Longer tokens are looked up by digest: with all places taken the table holds 4 MiB. */
+/** Longer ones are not stored: with all places taken the table holds 4 MiB. */
 const MAX_BYTES = 2048;
 
-interface Known {
+interface Known<Value> {
   readonly hash: number;
   readonly length: number;
   readonly words: Int32Array;
-  readonly principal: Principal;
+  readonly value: Value;
 }
 
 const seed = randomBytes(4).readInt32LE();
 
 /** See the file comment. */
-export class KnownTokens {
-  readonly #places: (Known | null)[] = new Array<Known | null>(PLACES).fill(null);
+export class KnownBytes<Value> {
+  readonly #places: (Known<Value> | null)[] = new Array<Known<Value> | null>(PLACES).fill(null);
   #hash = 0;
 
   /**
-   * The principal of a token, or null.
+   * What belongs to the bytes `[start, end)` of `words`; null = it is not known.
    *
-   * @param words memory the token lies in; `start` is a multiple of four
-   * @param start, end bytes of the token
+   * @param start a multiple of four
    */
-  find(words: Int32Array, start: number, end: number): Principal | null {
+  find(words: Int32Array, start: number, end: number): Value | null {
     const length = end - start;
     if (length > MAX_BYTES) return null;
     const first = start >>> 2;
@@ -52,13 +50,13 @@ export class KnownTokens {
       const own = known.words;
       let i = 0;
       while (i < whole && own[i] === words[first + i]) i += 1;
-      if (i === whole && own[whole] === rest) return known.principal;
+      if (i === whole && own[whole] === rest) return known.value;
     }
     return null;
   }
 
-  /** Stores the token of the last {@link find}, which did not find it. */
-  keep(words: Int32Array, start: number, end: number, principal: Principal): void {
+  /** Stores what belongs to the bytes of the last {@link find}, which did not find it. */
+  keep(words: Int32Array, start: number, end: number, value: Value): void {
     const length = end - start;
     if (length > MAX_BYTES) return;
     const first = start >>> 2;
@@ -69,16 +67,16 @@ export class KnownTokens {
     const place = (this.#hash & (PLACES / 2 - 1)) * 2;
     // The newer of the two moves to the second place and replaces the older one.
     this.#places[place + 1] = this.#places[place] ?? null;
-    this.#places[place] = { hash: this.#hash, length, words: own, principal };
+    this.#places[place] = { hash: this.#hash, length, words: own, value };
   }
 
-  /** Removes all tokens. */
+  /** Removes everything. */
   clear(): void {
     this.#places.fill(null);
   }
 }
 
-/** The last bytes of a token, which do not fill a word; the rest of the word is not part of the token. */
+/** The last bytes, which do not fill a word; the rest of the word is not part of them. */
 function restOf(words: Int32Array, at: number, length: number): number {
   const bits = (length & 3) * 8;
   return bits === 0 ? 0 : words[at]! & ((1 << bits) - 1);
