@@ -24,6 +24,11 @@ export class StandaloneStream implements EventStreamOwner {
   readonly #stop = new AbortController();
   readonly #reader: EventReader;
   #wasOpen = false;
+  #settle = (): void => {};
+  /** Settles when it is open, or the server offers none. */
+  readonly settled = new Promise<void>((resolve) => {
+    this.#settle = resolve;
+  });
   /** Where the current connection continues, '' = nowhere. */
   #from = '';
 
@@ -37,6 +42,11 @@ export class StandaloneStream implements EventStreamOwner {
 
   /** Keeps the stream open until {@link end}, or as long as the server offers it. Never fails. */
   async run(): Promise<void> {
+    await this.#keepOpen();
+    this.#settle();
+  }
+
+  async #keepOpen(): Promise<void> {
     const { control, configured } = this.#context;
     const { signal } = this.#stop;
     const reader = this.#reader;
@@ -73,6 +83,7 @@ export class StandaloneStream implements EventStreamOwner {
   opened(): void {
     if (this.#wasOpen && this.#from === '') this.#messages.reopened(null);
     this.#wasOpen = true;
+    this.#settle();
   }
 
   /** Legacy servers have no listen. */
