@@ -64,6 +64,7 @@ for (const [isolation, family] of [
   ['session', 'legacy'],
   ['session', 'modern'],
   ['principal', 'legacy'],
+  ['principal', 'modern'],
 ] as const) {
   test(`the first call in a session over HTTP waits for what its server asked (${isolation}, ${family})`, async (t) => {
     const upstream = await askingHttp(t);
@@ -79,6 +80,8 @@ for (const [isolation, family] of [
     } else {
       const client = await connectV2(t, gateway.url, 'modern', options);
       client.setRequestHandler('roots/list', () => roots);
+      // The session is opened for the lists first, where nobody can be asked.
+      await client.listTools();
       assert.deepEqual((await client.callTool(call)).content, expected);
     }
   });

@@ -107,6 +107,8 @@ export abstract class BaseEndpoint implements Endpoint, ContactSubject, LimitObs
   wasReady = false;
   /** Which lists cannot be read, as one sentence; '' = all can. Calls are served all the same. */
   unreadableLists = '';
+  /** What the server asked when it was initialized was refused, as there was no call that it could belong to. */
+  hasDeclinedOpening = false;
   /** Tries to connect in a row that failed; 0 after a handshake. */
   failedTries: Count = 0;
   era: Era = Era.legacy;
@@ -199,11 +201,6 @@ export abstract class BaseEndpoint implements Endpoint, ContactSubject, LimitObs
   /** Whether no cancelled call is left that a request of the server could be about. */
   get isSettled(): boolean {
     return true;
-  }
-
-  /** Whether what the server asked when it was initialized was refused, as there was no call that it could belong to. */
-  get hasDeclinedOpening(): boolean {
-    return false;
   }
 
   /** Whether a handshake was made on the current connection. */

@@ -105,7 +105,7 @@ export class HttpEndpoint
       target: this.#target,
       acknowledgeMs: connectTimeoutMs,
     };
-    this.#opening = new SessionOpening(this.#messages, this.#control, this.#configured);
+    this.#opening = new SessionOpening(this, this.#messages, this.#control, this.#configured);
     this.#events = new HttpEvents(streams, this.#opening, this);
     const heads = new HttpHeads(this.#configured, { era: Era.legacy, versionHeader: '', sessionId: '' });
     const limits = { maxConnections, maxQueue };
@@ -419,7 +419,7 @@ export class HttpEndpoint
       this.#backOff.reset();
       this.#calls.use(new HttpHeads(this.#configured, handshake), handshake.era);
       this.#events.start(handshake);
-      const settled = this.#opening.settled(handshake, this.profile, this.#events);
+      const settled = this.#opening.settled(handshake, this.#events);
       if (settled !== null) await settled;
       if (this.#stopping) return;
       this.#isHandshaking = false;

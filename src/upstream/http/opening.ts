@@ -1,8 +1,9 @@
-import { Kind } from '../../../native/layout.js';
+import { Kind, Method } from '../../../native/layout.js';
 import type { Spans } from '../../../native/spans.js';
 import { ASKABLE } from '../../protocol/client-capabilities.js';
 import { Era } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
+import type { Count } from '../../units.js';
 import { controlMessage } from '../core/control.js';
 import type { Handshake } from '../core/handshake.js';
 import { HttpHeads } from '../core/http-heads.js';
@@ -13,6 +14,14 @@ import type { StreamMessages } from './event-reader.js';
 import type { HttpEvents } from './events.js';
 import { pause } from './pause.js';
 
+/** The endpoint whose sessions are opened. */
+export interface OpenedEndpoint {
+  readonly profile: ConnectionProfile;
+  readonly callCount: Count;
+  /** See `BaseEndpoint`. */
+  hasDeclinedOpening: boolean;
+}
+
 /**
  * The {@link Opening} of a session that belongs to one client: what the server asks before the first call comes on the
  * standalone stream, whose messages pass here. Owned by the endpoint.
@@ -21,11 +30,18 @@ export class SessionOpening implements StreamMessages {
   readonly #messages: StreamMessages;
   readonly #control: HttpControl;
   readonly #configured: Readonly<Record<string, string>>;
+  readonly #endpoint: OpenedEndpoint;
   /** Null when calls are sent. */
   #current: Opening | null = null;
 
   /** @param configured configured headers */
-  constructor(messages: StreamMessages, control: HttpControl, configured: Readonly<Record<string, string>>) {
+  constructor(
+    endpoint: OpenedEndpoint,
+    messages: StreamMessages,
+    control: HttpControl,
+    configured: Readonly<Record<string, string>>,
+  ) {
+    this.#endpoint = endpoint;
     this.#messages = messages;
     this.#control = control;
     this.#configured = configured;
@@ -41,7 +57,8 @@ export class SessionOpening implements StreamMessages {
    *
    * @param events with the standalone stream of the session, which was started
    */
-  settled(handshake: Handshake, profile: ConnectionProfile, events: HttpEvents): Promise<void> | null {
+  settled(handshake: Handshake, events: HttpEvents): Promise<void> | null {
+    const { profile } = this.#endpoint;
     const isNeeded = handshake.era === Era.legacy && handshake.sessionId !== '' && isDedicated(profile);
     return isNeeded && (profile.capabilities & ASKABLE) !== 0 ? this.#run(handshake, events) : null;
   }
@@ -52,7 +69,12 @@ export class SessionOpening implements StreamMessages {
   }
 
   receive(call: Exchange | null, bytes: Uint8Array, length: number, spans: Spans): void {
-    if (spans.kind === Kind.request) this.#current?.asked();
+    if (spans.kind === Kind.request && this.#current !== null) {
+      this.#current.asked();
+      // Without a session of its own the client is known by its call; this connection was opened for its lists.
+      const isForLists = this.#endpoint.profile.owner?.sessionId === '' && this.#endpoint.callCount === 0;
+      this.#endpoint.hasDeclinedOpening ||= isForLists && spans.method !== Method.ping;
+    }
     this.#messages.receive(call, bytes, length, spans);
   }
 
@@ -63,6 +85,7 @@ export class SessionOpening implements StreamMessages {
   async #run(handshake: Handshake, events: HttpEvents): Promise<void> {
     const opening = new Opening();
     this.#current = opening;
+    this.#endpoint.hasDeclinedOpening = false;
     await opening.settled(async (timeoutMs) => {
       const stop = new AbortController();
       await Promise.race([events.opened, pause(timeoutMs, stop.signal)]);

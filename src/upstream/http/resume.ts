@@ -7,6 +7,7 @@ import type { SseParser } from '../../protocol/sse-parser.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Count, Milliseconds } from '../../units.js';
 import type { Handshake } from '../core/handshake.js';
+import { mayPass } from '../core/http-answer.js';
 import { streamHeaders } from '../core/http-heads.js';
 import { ReadShare } from '../core/read-turns.js';
 import { CallEvents, type CallStream, type CallStreamListener, callParser, READ_ON_MS } from './call-stream.js';
@@ -110,7 +111,7 @@ export class ResumedStream implements CallStream, StreamReader {
       // A response that was partially passed on cannot start again.
       this.#events.broken();
       if (this.failure !== null) break;
-      if (status >= 400 && status < 500 && status !== 408 && status !== 429) break;
+      if (status >= 400 && !mayPass(status)) break;
       if (!this.#opened) failures += 1;
       else failures = 0;
       empty = this.#opened && this.#lastEventId === from ? empty + 1 : 0;

@@ -1,5 +1,6 @@
 import { Reopening } from '../balance/reopening.js';
 import type { Handshake } from '../core/handshake.js';
+import { mayPass } from '../core/http-answer.js';
 import { streamHeaders } from '../core/http-heads.js';
 import { isGone } from '../core/lost-session.js';
 import { EventReader, type EventStreamOwner, type StreamContext, type StreamMessages } from './event-reader.js';
@@ -67,7 +68,7 @@ export class StandaloneStream implements EventStreamOwner {
         this.#session.sessionLost();
         return;
       }
-      if (status !== 200 && status !== 0) return;
+      if (status !== 200 && status !== 0 && !(this.#wasOpen && mayPass(status))) return;
       this.#from = reader.lastEventId;
       const isResumable = this.#from !== '';
       if (!reopening.ended(performance.now() - openedAt, status === 200 && !isResumable)) return;
