@@ -24,7 +24,7 @@ export interface OpenedEndpoint {
 
 /**
  * The {@link Opening} of a session that belongs to one client: what the server asks before the first call comes on the
- * standalone stream, whose messages pass here. Owned by the endpoint.
+ * standalone stream or on that of a request of the gateway, whose messages pass here. Owned by the endpoint.
  */
 export class SessionOpening implements StreamMessages {
   readonly #messages: StreamMessages;
@@ -45,6 +45,7 @@ export class SessionOpening implements StreamMessages {
     this.#messages = messages;
     this.#control = control;
     this.#configured = configured;
+    control.attach(this);
   }
 
   /** The server may ask its client, and gets no calls yet. */

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { packedCount } from '../../../src/shared/packed.js';
 import { eventually } from '../../support/process.js';
-import type { RawUpstream, ReceivedRequest, Script } from '../../support/raw-upstream.js';
+import {
+  RAW_TOOLS,
+  type RawUpstream,
+  type ReceivedRequest,
+  rawUpstream,
+  type Script,
+} from '../../support/raw-upstream.js';
 import { countingHttp } from '../../support/upstreams.js';
 import { httpOf, serverOf, startPool } from '../fixture.js';
 import { refuse, respond, startRaw } from '../raw-pool.js';
@@ -344,3 +351,29 @@ function answersOf(upstream: RawUpstream) {
     .map(({ message }) => message)
     .filter((message) => message?.id !== undefined && !message.method);
 }
+
+test('legacy: what a server asks before it answers a request of the gateway is answered, on the stream of that request', async (t) => {
+  let list = (): void => {};
+  const answers: unknown[] = [];
+  const upstream = await rawUpstream(
+    t,
+    ({ message }, answer) => {
+      if (message.method === 'tools/list') {
+        const stream = answer.sse();
+        stream.event({ jsonrpc: '2.0', id: 'alive', method: 'ping' });
+        list = () => {
+          stream.event({ jsonrpc: '2.0', id: message.id, result: { tools: RAW_TOOLS } });
+          stream.end();
+        };
+      } else {
+        answers.push(message);
+        answer.response.writeHead(202).end();
+        list();
+      }
+    },
+    { tools: null },
+  );
+  const pool = startPool(t, [serverOf([httpOf(upstream.url)])]);
+  assert.equal(packedCount((await pool.ready()).tools), RAW_TOOLS.length);
+  assert.deepEqual(answers, [{ jsonrpc: '2.0', id: 'alive', result: {} }]);
+});

@@ -192,6 +192,51 @@ test('at its deadline a call that is being resumed is given up, here and there',
   assert.equal(pool.table.inUse, 0);
 });
 
+test('a stream of a session that was lost meanwhile is not resumed in the next one', async (t) => {
+  let sessions = 0;
+  let cut = (): void => {};
+  const upstream = await rawUpstream(
+    t,
+    ({ message }, answer) => {
+      switch (message.method) {
+        case 'initialize': {
+          sessions += 1;
+          const { protocolVersion } = message.params;
+          const serverInfo = { name: 'forgetful', version: '1' };
+          answer.result(
+            { protocolVersion, capabilities: { tools: {} }, serverInfo },
+            { 'mcp-session-id': `s-${sessions}` },
+          );
+          break;
+        }
+        case 'tools/list':
+          answer.result({ tools: [] });
+          break;
+        case 'tools/call':
+          if (sessions > 1) answer.result({});
+          else if (message.params.name !== 'long') answer.response.writeHead(404).end();
+          else {
+            answer.sse().raw('id: 1\nretry: 20\ndata:\n\n');
+            cut = () => answer.socket.destroy();
+          }
+          break;
+        default:
+          answer.response.writeHead(message.id === undefined ? 202 : 404).end();
+      }
+    },
+    { family: 'none', streams: (_request, answer) => void answer.response.writeHead(405).end() },
+  );
+  const pool = startPool(t, [serverOf([httpOf(upstream.url)])]);
+  await pool.ready();
+  const long = pool.call('long');
+  await eventually('its stream is open', () => upstream.received('tools/call').length === 1);
+  assert.equal((await pool.call('call').done).error, null);
+  assert.equal(sessions, 2);
+  cut();
+  assert.equal((await long.done).error, 'GW_UPSTREAM_TRUNCATED');
+  assert.equal(resumes(upstream).length, 0);
+});
+
 test('a slow client holds back a resumed stream', async (t) => {
   let call = 0;
   const { pool } = await startResumable(
