@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Exchange } from '../../../src/request/exchange/index.js';
 import { packedCount } from '../../../src/shared/packed.js';
 import { eventually } from '../../support/process.js';
 import {
@@ -284,6 +285,22 @@ test('legacy: a call is repeated once at a server that never knows its session',
   );
   assert.equal((await pool.call('call').done).error, 'GW_UPSTREAM_PROTOCOL');
   assert.equal(upstream.received('tools/call').length, 2);
+});
+
+test('legacy: a call whose client has had events of it is not repeated, though its session is lost', async (t) => {
+  const { upstream, pool } = await startRaw(t, 'legacy', ({ message: { id } }, answer) => {
+    const stream = answer.sse();
+    stream.event({ jsonrpc: '2.0', method: 'notifications/message', params: { level: 'info', data: 'working' } });
+    stream.event({ jsonrpc: '2.0', id, error: { code: -32_000, message: 'Session not found' } });
+    stream.end();
+  });
+  const onNotification = ({ client }: Exchange): void => {
+    client.events += 1;
+  };
+  const { response, notifications } = await pool.call('call', {}, { onNotification }).done;
+  assert.deepEqual([response?.error.message, notifications.length], ['Session not found', 1]);
+  await eventually('another session', () => upstream.received('initialize').length === 2);
+  assert.equal(upstream.received('tools/call').length, 1);
 });
 
 test('legacy: a real server that forgot its sessions is healed', async (t) => {
