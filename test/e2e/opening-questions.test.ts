@@ -62,7 +62,6 @@ function askingHttp(scope: TestScope) {
 
 for (const [isolation, family] of [
   ['session', 'legacy'],
-  ['session', 'modern'],
   ['principal', 'legacy'],
   ['principal', 'modern'],
 ] as const) {
