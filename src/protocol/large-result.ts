@@ -34,7 +34,7 @@ const MAX_DEPTH = 512;
 const MAX_HELD = 65_536;
 /** A longer key is none that is looked for, even if every character is escaped. */
 const LONGEST_KEY = 128;
-/** Longest value that is looked at: an id, a result type. */
+/** Longest value that is read whole: an id, a result type. */
 const LONGEST_VALUE = 48;
 
 const QUOTE = 0x22;
@@ -74,6 +74,8 @@ const WRAPPED_OPEN = Buffer.from('{"result":');
 const CLOSE = Buffer.from('}');
 const SEPARATOR = Buffer.from(',');
 const INPUT_REQUIRED = '"input_required"';
+/** The first byte of `true`, and of no other value. */
+const TRUE = 0x74;
 
 /** See the file comment. One object serves one response. */
 export class LargeResult {
@@ -103,12 +105,15 @@ export class LargeResult {
   readonly #kept = [false, false, false];
   readonly #seen = new Set<string>();
   #wrapped = false;
+  /** The result says that the tool failed, as far as it was read (MCP, tools: `isError`). */
+  isError = false;
 
   constructor(rewrite: LargeRewrite) {
     this.#rewrite = rewrite;
-    this.#resultKeys = rewrite.toLegacy
+    const keys = rewrite.toLegacy
       ? [...MODERN_KEYS, 'structuredContent']
       : rewrite.add.flatMap((member) => member.keys);
+    this.#resultKeys = ['isError', ...keys];
   }
 
   /** Whether the message has turned out to be a response with a result. */
@@ -290,7 +295,7 @@ export class LargeResult {
     this.#valueLength = 0;
     if (this.#level === 1 && this.#key === 'id') this.#mode = Mode.collect;
     else if (this.#level === 2 && this.#key === 'resultType' && toLegacy) this.#mode = Mode.collect;
-    if (this.#level === 1 && this.#key === 'result' && byte === OPEN_OBJECT && this.#resultKeys.length > 0) {
+    if (this.#level === 1 && this.#key === 'result' && byte === OPEN_OBJECT) {
       this.#level = 2;
       return this.#open();
     }
@@ -298,6 +303,7 @@ export class LargeResult {
       out.put(WRAPPED_OPEN);
       this.#wrapped = true;
     }
+    if (this.#level === 2 && this.#key === 'isError') this.isError = byte === TRUE;
     if (byte === QUOTE) {
       this.#escaped = false;
       this.#state = State.inString;

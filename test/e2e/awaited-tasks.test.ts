@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { cliPath, type RunningGateway, startGateway } from '../support/gateway.js';
 import { answer, liveCall } from '../support/live-call.js';
 import { eventually, startProcess, type TestScope } from '../support/process.js';
+import { rawUpstream } from '../support/raw-upstream.js';
 import { type Message, modernRpc, openSession } from '../support/rpc.js';
 import { connectV2 } from '../support/sdk-clients.js';
 import { shared } from '../support/shared.js';
@@ -141,6 +142,65 @@ for (const transport of ['stdio', 'websocket'] as const) {
     });
   });
 }
+
+describe('a task that nobody can ask for, over HTTP', () => {
+  const task = { taskId: 'abandoned', status: 'working', createdAt: 'x', lastUpdatedAt: 'x', ttl: 60_000 };
+
+  /** A gateway before a server that holds its answers to calls, and refuses `tasks/result`. */
+  async function startHttp(scope: TestScope) {
+    const held: ((asEvent: boolean) => void)[] = [];
+    const upstream = await rawUpstream(
+      scope,
+      ({ message }, answer) => {
+        if (message.method === 'tools/call') {
+          held.push((asEvent) => {
+            const response = { jsonrpc: '2.0', id: message.id, result: { task } };
+            if (asEvent) answer.sse().event(response);
+            else answer.result(response.result);
+          });
+        } else if (message.method === 'tasks/result') answer.response.writeHead(500).end();
+        else answer.result({});
+      },
+      {
+        capabilities: { tasks: { cancel: {}, requests: { tools: { call: {} } } } },
+        tools: [{ name: 'work', inputSchema: { type: 'object' }, execution: { taskSupport: 'required' } }],
+      },
+    );
+    const gateway = await startGateway(scope, { mcpServers: { it: { url: upstream.url } } });
+    await eventually('the lists', async () => (await modernNames(gateway.url)).includes('it__work'));
+    const cancelled = () => upstream.received('tasks/cancel').map(({ message }) => message.params.taskId);
+    return { gateway, upstream, held, cancelled };
+  }
+
+  it('is cancelled, whether its call ended before it was made or could not be answered', async (scope) => {
+    const { gateway, upstream, held, cancelled } = await startHttp(scope);
+    const inFlight = async () => {
+      const stats = (await (await fetch(`${gateway.adminUrl}/stats`)).json()) as Message;
+      return stats.upstreams[0].endpoints[0].inFlight;
+    };
+    const session = await openSession(gateway.url);
+    const ending = new AbortController();
+    const modern = work(gateway.url, {}, { signal: ending.signal });
+    const legacy = liveCall(gateway.url, session, 'l', 'it__work', {});
+    await eventually('both were sent', () => held.length === 2);
+    ending.abort();
+    await assert.rejects(modern);
+    await session.notify('notifications/cancelled', { requestId: 'l' });
+    await eventually('both have ended', async () => (await inFlight()) === 0);
+    for (const [index, answer] of held.splice(0).entries()) answer(index === 0);
+    await eventually('both tasks are cancelled', () => cancelled().length === 2);
+    (await legacy).cut();
+    const failed = work(gateway.url, {});
+    await eventually('it was sent', () => held.length === 1);
+    held[0]?.(false);
+    assert.equal((await failed).message.error.data.upstream, 'it');
+    await eventually('its task is cancelled', () => cancelled().length === 3);
+    assert.deepEqual(cancelled(), ['abandoned', 'abandoned', 'abandoned']);
+    // A request that makes a task is not cancelled itself.
+    assert.deepEqual(upstream.received('notifications/cancelled'), []);
+    assert.equal(upstream.received('tasks/result').length, 1);
+  });
+});
 
 describe('a call that becomes a task', () => {
   it('may end in an error, or be answered without a task', async () => {

@@ -238,6 +238,19 @@ describe('a large answer', () => {
     assert.ok('io.modelcontextprotocol/serverInfo' in (result['_meta'] as object));
   });
 
+  it('counts as an error of the tool where it says so, behind its content', async (scope) => {
+    const { upstream, gateway } = await start(scope, 'legacy', { maxHeldBytes: 16_384 });
+    for (const says of ['true', 'false']) {
+      const frame = ID_FIRST.replace('}]}', `}],"isError":${says}}`);
+      upstream.script((request, answer) => send(request, answer, { ...shape, pieces: 3, frame, sse: says === 'true' }));
+      const { message, headers } = await callAs('legacy', gateway);
+      const got = await receive(gateway.url, message, headers);
+      assert.equal(got.digest, digestOf({ ...shape, pieces: 3 }, frame, '"mine"').digest);
+    }
+    const { tools } = await idle(gateway);
+    assert.deepEqual([tools[0].calls, tools[0].errors, tools[0].errorResults], [2, 0, 1]);
+  });
+
   for (const sse of [false, true]) {
     it(`that breaks off cuts the client's connection, ${sse ? 'event' : 'JSON'}, and the next call succeeds`, async (scope) => {
       const { upstream, gateway } = await start(scope, 'legacy');

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { decoder } from '../../native/index.js';
-import { Method, ScanStatus } from '../../native/layout.js';
+import { Flag, Method, ScanStatus } from '../../native/layout.js';
 import { Spans } from '../../native/spans.js';
 import { Composer } from '../../src/protocol/composer.js';
 import { LargeResult } from '../../src/protocol/large-result.js';
@@ -29,18 +29,24 @@ function exchangeOf({ era, upstreamEra, method }: Case): Exchange {
   return exchange;
 }
 
+/** What is passed on, and whether it counts as an error of the tool. */
+interface Passed {
+  readonly text: string;
+  readonly isError: boolean;
+}
+
 /** The whole document through the translation of small answers. */
-function whole(text: string, at: Case): string | null {
+function whole(text: string, at: Case): Passed | null {
   const bytes = Buffer.from(text);
   const spans = new Spans();
   if (decoder.scan(bytes, bytes.length, spans.words, 512) !== ScanStatus.ok) return null;
   const composer = new Composer();
   translateResponse(composer, exchangeOf(at), bytes, bytes.length, spans, SERVER_INFO);
-  return composer.take().toString();
+  return { text: composer.take().toString(), isError: (spans.flags & Flag.isError) !== 0 };
 }
 
 /** The same in pieces; null when it cannot be passed on. */
-function pieces(text: string, at: Case, cuts: readonly number[]): string | null {
+function pieces(text: string, at: Case, cuts: readonly number[]): Passed | null {
   const bytes = Buffer.from(text);
   const composer = new Composer();
   const large = new LargeResult(rewriteOf(exchangeOf(at), SERVER_INFO));
@@ -53,7 +59,7 @@ function pieces(text: string, at: Case, cuts: readonly number[]): string | null 
     piece.fill(0x58);
     from = place;
   }
-  return large.complete ? composer.take().toString() : null;
+  return large.complete ? { text: composer.take().toString(), isError: large.isError } : null;
 }
 
 const everywhere = (text: string): number[] => Array.from({ length: Buffer.byteLength(text) }, (_, at) => at);
@@ -73,12 +79,13 @@ function agree(text: string, at: Case, cuts: readonly number[]): void {
   const actual = pieces(text, at, cuts);
   assert.notEqual(expected, null, text);
   assert.notEqual(actual, null, text);
+  if (expected === null || actual === null) return;
+  assert.equal(actual.isError, expected.isError, text);
   if (at.era === Era.modern && at.upstreamEra === Era.legacy) {
-    assert.deepEqual(JSON.parse(actual as string), JSON.parse(expected as string), text);
-    const extra = (written: string): number => Buffer.byteLength(written) - Buffer.byteLength(text);
-    assert.equal(extra(actual as string), extra(expected as string), text);
+    assert.deepEqual(JSON.parse(actual.text), JSON.parse(expected.text), text);
+    assert.equal(Buffer.byteLength(actual.text), Buffer.byteLength(expected.text), text);
   } else {
-    assert.equal(actual, expected);
+    assert.equal(actual.text, expected.text);
   }
 }
 
@@ -114,6 +121,7 @@ const result = fc
       '"cacheScope"': fc.constantFrom('"public"'),
       '"_meta"': fc.constantFrom('{}', '{"x":[1]}'),
       '"structuredContent"': value,
+      '"isError"': fc.constantFrom('true', 'false', '"true"', '{"isError":true}'),
       '"content"': value,
       '"x-unknown"': value,
       '"r\\u0061t"': value,
@@ -197,6 +205,7 @@ test('what is no response to this call is not passed on', () => {
     [same, `{"jsonrpc":"2.0"${' '.repeat(70_000)},"id":65537,"result":{}}`],
     [toLegacy, '{"jsonrpc":"2.0","id":65537,"result":{"inputRequests":{},"resultType":"input_required"}}'],
     [toLegacy, '{"jsonrpc":"2.0","id":65537,"result":{"resultType":"a","resultType":"b"}}'],
+    [same, '{"jsonrpc":"2.0","id":65537,"result":{"isError":true,"isError":false}}'],
   ];
   for (const [at, text] of rows) {
     assert.equal(pieces(text, at, []), null, text.slice(0, 100));
@@ -211,7 +220,7 @@ test('nothing that is fed makes it throw, and what it accepts has its brackets i
       const text = parts.join('');
       const passed = pieces(text, at, [3, 7, 11]);
       if (passed === null) return;
-      const bare = passed.replaceAll(/"(?:[^"\\]|\\.)*"/g, '');
+      const bare = passed.text.replaceAll(/"(?:[^"\\]|\\.)*"/g, '');
       const count = (character: string): number => bare.split(character).length;
       assert.equal(count('{'), count('}'), text);
       assert.equal(count('['), count(']'), text);

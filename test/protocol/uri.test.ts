@@ -65,6 +65,7 @@ test('URIs that two parsers read differently, or that hide where they lead, have
       '\0secret://plan',
       'secret://a\u0085b',
       'secret://a%00',
+      'secret://a%C2%85b',
       'file:///a%0Ab',
     ],
     space: [' secret://plan', 'secret://plan ', '\u00a0secret://plan', 'secret://plan\u3000', '\ufeffsecret://plan'],

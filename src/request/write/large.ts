@@ -118,6 +118,7 @@ export class LargeAnswers {
       this.#cut(exchange, open, complete ? 'GW_UPSTREAM_PROTOCOL' : 'GW_UPSTREAM_TRUNCATED');
     } else {
       this.#open.delete(exchange);
+      exchange.call.isErrorResult = open.result.isError;
       exchange.client.reply = reply;
       if (isEvent) {
         exchange.client.events += 1;

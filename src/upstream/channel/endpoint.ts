@@ -10,18 +10,18 @@ import { CallQueue, recycle } from '../balance/queue.js';
 import { ControlError, type ControlReply, cancelledParams, FIRST_CALL_ID, parseId } from '../core/control.js';
 import type { CredentialError } from '../core/credentials.js';
 import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/endpoint.js';
+import { LateTasks } from '../core/late-tasks.js';
 import { MessageReader, type MessageReceiver } from '../core/message-reader.js';
 import { MessageCost } from '../core/notification-limit.js';
+import { Opening } from '../core/opening.js';
 import { type ConnectionProfile, isDedicated, type ListenFilter } from '../core/types.js';
 import { Attribution, type CallsInFlight } from '../messages/attribution.js';
 import { ServerMessages } from '../messages/server-messages.js';
 import { channelHandshake, ProbeEnded } from './handshake.js';
 import type { Channel, ChannelListener, ChannelOptions } from './index.js';
 import { JunkReports } from './junk-reports.js';
-import { LateTasks } from './late-tasks.js';
 import { ChannelListen } from './listen.js';
 import { LostAnswers } from './lost-answers.js';
-import { Opening } from './opening.js';
 import { ChannelRequests } from './requests.js';
 import { ChannelRestarts } from './restarts.js';
 import { Salvage, type SalvageReceiver } from './salvage.js';
@@ -59,7 +59,6 @@ export abstract class ChannelEndpoint
   #isInitialized = false;
   /** Null when calls are sent, and where the server does not belong to one client that it may ask. */
   #opening: Opening | null = null;
-  #hasDeclinedOpening = false;
   /** The handshake on the channel probes the era: where the channel ends by that, the next one goes without. */
   #isProbing = false;
   /** Why the gateway itself ended the channel, else ''. */
@@ -111,7 +110,7 @@ export abstract class ChannelEndpoint
     this.setConnecting();
     this.#terminationReason = '';
     this.#isInitialized = false;
-    this.#hasDeclinedOpening = false;
+    this.hasDeclinedOpening = false;
     this.#isProbing = false;
     try {
       this.#attach(this.open());
@@ -172,10 +171,6 @@ export abstract class ChannelEndpoint
 
   override get isSettled(): boolean {
     return this.#attribution.isSettled;
-  }
-
-  override get hasDeclinedOpening(): boolean {
-    return this.#hasDeclinedOpening;
   }
 
   override get isInitialized(): boolean {
@@ -291,7 +286,7 @@ export abstract class ChannelEndpoint
       this.#opening.asked();
       // An endpoint that is leased to one call was started for it, or for the lists of its client.
       if (this.profile.exclusive) call = this.calls()[0] ?? null;
-      this.#hasDeclinedOpening ||= this.profile.exclusive && call === null;
+      this.hasDeclinedOpening ||= this.profile.exclusive && call === null;
     }
     this.#messages.request(call, bytes, length, spans);
   }

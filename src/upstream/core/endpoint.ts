@@ -107,6 +107,8 @@ export abstract class BaseEndpoint implements Endpoint, ContactSubject, LimitObs
   wasReady = false;
   /** Which lists cannot be read, as one sentence; '' = all can. Calls are served all the same. */
   unreadableLists = '';
+  /** What the server asked when it was initialized was refused, as there was no call that it could belong to. */
+  hasDeclinedOpening = false;
   /** Tries to connect in a row that failed; 0 after a handshake. */
   failedTries: Count = 0;
   era: Era = Era.legacy;
@@ -201,11 +203,6 @@ export abstract class BaseEndpoint implements Endpoint, ContactSubject, LimitObs
     return true;
   }
 
-  /** Whether what the server asked when it was initialized was refused, as there was no call that it could belong to. */
-  get hasDeclinedOpening(): boolean {
-    return false;
-  }
-
   /** Whether a handshake was made on the current connection. */
   get isInitialized(): boolean {
     return this.handshake !== null;
@@ -224,8 +221,8 @@ export abstract class BaseEndpoint implements Endpoint, ContactSubject, LimitObs
   cancel(exchange: Exchange, reason = ''): void {
     if (!this.holds(exchange)) return;
     this.stats.cancelled += 1;
-    this.#cancelTask(exchange);
     this.withdraw(exchange, reason);
+    this.#cancelTask(exchange);
     this.breaker.neutral();
     this.#release(exchange);
   }
@@ -234,16 +231,16 @@ export abstract class BaseEndpoint implements Endpoint, ContactSubject, LimitObs
   expire(exchange: Exchange): void {
     this.stats.timeouts += 1;
     const { sent } = exchange.call;
-    this.#cancelTask(exchange);
     this.withdraw(exchange, '');
     this.fail(exchange, 'GW_UPSTREAM_TIMEOUT', sent);
   }
 
-  /** A task does not end with the request that waits for it (MCP 2025-11-25, task cancellation). */
-  #cancelTask({ call: { taskId } }: Exchange): void {
-    if (taskId === '') return;
+  /** A task does not end with the request that waits for it (MCP 2025-11-25, task cancellation); nobody else asks for it. */
+  #cancelTask({ call }: Exchange): void {
+    if (call.taskId === '') return;
     // The task may have ended meanwhile.
-    this.request('tasks/cancel', { taskId }, { timeoutMs: TASK_CANCEL_MS }).catch(() => {});
+    this.request('tasks/cancel', { taskId: call.taskId }, { timeoutMs: TASK_CANCEL_MS }).catch(() => {});
+    call.taskId = '';
   }
 
   /** Reports a call as failed. @param detail sentences for the client, after the one of `error` */
@@ -253,6 +250,7 @@ export abstract class BaseEndpoint implements Endpoint, ContactSubject, LimitObs
     exchange.call.detail = isOwn ? reasonSentence(this.reason) : detail;
     if (error === 'GW_UPSTREAM_DOWN') exchange.call.retryAfterMs = this.retryInMs(performance.now());
     this.stats.failures += 1;
+    this.#cancelTask(exchange);
     this.#breakerFailed(error);
     if (error === 'GW_UPSTREAM_UNREACHABLE') {
       this.#contact ??= new Contact(this, this.owner.config.connectTimeoutMs);
@@ -409,8 +407,7 @@ export abstract class BaseEndpoint implements Endpoint, ContactSubject, LimitObs
   /** Progress restarts the time limit, up to a maximum (MCP, timeouts). */
   prolong(exchange: Exchange): void {
     if (exchange.call.deadline <= 0) return;
-    const route = exchange.verdict.route;
-    const limit = this.context.routeTimeouts[route] || this.owner.config.requestTimeoutMs;
+    const limit = this.context.routeTimeouts[exchange.verdict.route] || this.owner.config.requestTimeoutMs;
     if (limit <= 0) return;
     const longest = Math.max(limit * PROGRESS_FACTOR, LONGEST_PROGRESS_MS);
     const extended = Math.min(performance.now() + limit, exchange.client.startedAt + longest);

@@ -19,6 +19,11 @@ export function answerOf(status: number, isEventStream: boolean): number {
   return isEventStream ? Answer.events : Answer.messages;
 }
 
+/** Whether a refusal may be over soon, so that the same request is worth another try later. */
+export function mayPass(status: number): boolean {
+  return status >= 500 || status === 408 || status === 429;
+}
+
 /** Whether a `Content-Type` is that of an event stream, with or without parameters, in any case of letters. */
 export function isEventStream(contentType: string): boolean {
   const end = contentType.indexOf(';');

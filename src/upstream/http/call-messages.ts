@@ -4,6 +4,7 @@ import type { Exchange } from '../../request/exchange/index.js';
 import type { Count } from '../../units.js';
 import { errorUnderId, parseId } from '../core/control.js';
 import type { EndpointContext } from '../core/endpoint.js';
+import type { LateTasks } from '../core/late-tasks.js';
 import { MessageReader, type MessageReceiver } from '../core/message-reader.js';
 import type { UpstreamSink } from '../core/types.js';
 import type { ServerMessages } from '../messages/server-messages.js';
@@ -31,6 +32,7 @@ export class CallMessages implements CallStreamListener, MessageReceiver {
   readonly #sink: UpstreamSink;
   readonly #messages: ServerMessages;
   readonly #junk: HttpJunk;
+  readonly #lateTasks: LateTasks;
   readonly #reader: MessageReader;
   #stream: CallStream | null = null;
 
@@ -39,6 +41,7 @@ export class CallMessages implements CallStreamListener, MessageReceiver {
     listener: CallMessageListener,
     messages: ServerMessages,
     junk: HttpJunk,
+    lateTasks: LateTasks,
     { decoder, sink }: Pick<EndpointContext, 'decoder' | 'sink'>,
     maxBatch: Count,
   ) {
@@ -46,12 +49,13 @@ export class CallMessages implements CallStreamListener, MessageReceiver {
     this.#listener = listener;
     this.#messages = messages;
     this.#junk = junk;
+    this.#lateTasks = lateTasks;
     this.#reader = new MessageReader(decoder, maxBatch, this);
   }
 
   /** One event, or the body; `bytes[0, length)` is valid only during the call, and may be changed. */
   document(stream: CallStream, bytes: Uint8Array, length: number): void {
-    if (stream.exchange === null) {
+    if (stream.exchange === null && !this.#lateTasks.expects(stream.upstreamId)) {
       this.#messages.unknownResponse();
       return;
     }
@@ -82,8 +86,11 @@ export class CallMessages implements CallStreamListener, MessageReceiver {
     const stream = this.#stream;
     const exchange = stream?.exchange ?? null;
     const id = parseId(bytes, spans.idStart, spans.idEnd);
-    if (stream === null || exchange === null) this.#messages.unknownResponse();
-    else if (id === stream.upstreamId) this.#listener.responded(stream, exchange, bytes, length, spans);
+    if (stream === null) this.#messages.unknownResponse();
+    else if (exchange === null) {
+      if (id === stream.upstreamId && this.#lateTasks.answered(id, bytes, spans)) stream.drain();
+      else this.#messages.unknownResponse();
+    } else if (id === stream.upstreamId) this.#listener.responded(stream, exchange, bytes, length, spans);
     else if (id < 0 && (spans.flags & Flag.isErrorResponse) !== 0) {
       // The server did not read the id, and there is no other request that it could answer here.
       const error = errorUnderId(bytes, spans, stream.upstreamId);

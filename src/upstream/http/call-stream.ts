@@ -1,7 +1,11 @@
 /** What carries the response to one call: the connection that it was sent on, or the stream that resumes a broken one. */
 import { type MessageBudget, SseParser, type SsePartListener } from '../../protocol/sse-parser.js';
 import type { Exchange } from '../../request/exchange/index.js';
+import type { Milliseconds } from '../../units.js';
 import type { ConnectionTarget } from './target.js';
+
+/** Longest wait for the response to a call that was cancelled. */
+export const READ_ON_MS: Milliseconds = 10_000;
 
 /** See the file comment. */
 export interface CallStream {
@@ -15,6 +19,8 @@ export interface CallStream {
   abandon(): void;
   /** The response was delivered; what follows is dropped. */
   drain(): void;
+  /** The call was cancelled: its response is read all the same, if it comes within {@link READ_ON_MS}. */
+  readOn(): void;
 }
 
 /** What streams report their messages to. */

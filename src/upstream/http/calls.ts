@@ -9,9 +9,6 @@ import { type ConnectionListener, HttpConnection } from './connection.js';
 import { CredentialWaiters, type CredentialWaitersOwner } from './credential-waiters.js';
 import type { ConnectionTarget } from './target.js';
 
-/** How long the rest of a stream is read after its response, so that the connection can be kept. */
-const DRAIN_MS: Milliseconds = 1_000;
-
 /** What calls report to, their endpoint. */
 export interface CallsListener extends ConnectionListener {
   /** A call was not sent because of `error`. */
@@ -154,10 +151,7 @@ export class HttpCalls implements CredentialWaitersOwner {
   }
 
   tick(now: Milliseconds): void {
-    for (const connection of this.#connections) {
-      if (connection.drainingSince > 0 && now - connection.drainingSince > DRAIN_MS) connection.abandon();
-      connection.tick(now);
-    }
+    for (const connection of this.#connections) connection.tick(now);
   }
 
   /** No more calls are sent. */

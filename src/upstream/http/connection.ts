@@ -7,11 +7,12 @@ import type { Bytes, Milliseconds } from '../../units.js';
 import { NO_HEADERS } from '../core/credentials.js';
 import { Answer, answerOf, Coding } from '../core/http-answer.js';
 import type { HttpHeads } from '../core/http-heads.js';
-import { CallEvents, type CallStream, type CallStreamListener, callParser } from './call-stream.js';
+import { CallEvents, type CallStream, type CallStreamListener, callParser, READ_ON_MS } from './call-stream.js';
 import { type DecodedListener, DecodedResponse } from './decoded-response.js';
 import { headerLine, NameLines } from './header-lines.js';
 import { postHead, serverOf } from './request-head.js';
 import type { ResponseParser } from './response-parser.js';
+import type { ResumePoint } from './resume.js';
 import { Http1Socket, type SocketFailure, type SocketOwner } from './socket.js';
 import type { ConnectionTarget } from './target.js';
 
@@ -23,6 +24,8 @@ export interface ConnectionListener {
   failed(connection: HttpConnection, error: ErrorCode): void;
 }
 
+/** How long the rest of a stream is read after its response, so that the connection can be kept. */
+const DRAIN_MS: Milliseconds = 1_000;
 /** Most bytes that are read of a refusal. */
 const REFUSAL_BYTES: Bytes = 65_536;
 
@@ -54,8 +57,8 @@ export class HttpConnection implements SocketOwner, CallStream, DecodedListener 
   extraHeaders: readonly string[] | null = null;
   /** The bytes of the call in flight. */
   requestBytes: Buffer = NO_BYTES;
-  /** `performance.now()` when the response was complete and the rest of its stream began to be dropped; 0 = not. */
-  drainingSince: Milliseconds = 0;
+  /** The call has ended, and `performance.now()` until when the rest of its response is read; 0 = it has not. */
+  #readsUntil: Milliseconds = 0;
   /** Where the call was sent to. */
   url: URL;
   /** Where the response redirects to, '' = nowhere. */
@@ -107,14 +110,10 @@ export class HttpConnection implements SocketOwner, CallStream, DecodedListener 
     return this.heads?.sessionId ?? '';
   }
 
-  /** The id of the last event of the stream, '' if none had one (until the next call is sent). */
-  get lastEventId(): string {
-    return this.#mode === Mode.events ? this.#parser.lastEventId : '';
-  }
-
-  /** The stream's `retry`: the pause before it is resumed, -1 = none. */
-  get retryMs(): Milliseconds {
-    return this.#mode === Mode.events ? this.#parser.retryMs : -1;
+  /** Where the stream has ended, until the next call is sent; null = its events have no ids. */
+  get resumePoint(): ResumePoint | null {
+    const { lastEventId, retryMs } = this.#parser;
+    return this.#mode === Mode.events && lastEventId !== '' ? { lastEventId, retryMs } : null;
   }
 
   /**
@@ -127,7 +126,7 @@ export class HttpConnection implements SocketOwner, CallStream, DecodedListener 
     this.exchange = exchange;
     this.upstreamId = exchange.call.upstreamId;
     this.requestBytes = bytes;
-    this.drainingSince = 0;
+    this.#readsUntil = 0;
     this.#busy = true;
     this.#paused = false;
     this.#status = 0;
@@ -194,14 +193,24 @@ export class HttpConnection implements SocketOwner, CallStream, DecodedListener 
 
   /** The response was delivered; what follows on the stream is dropped. */
   drain(): void {
+    this.#readFor(DRAIN_MS);
+  }
+
+  readOn(): void {
+    this.#readFor(READ_ON_MS);
+  }
+
+  /** The call has ended; the rest of its response is read for that long. */
+  #readFor(ms: Milliseconds): void {
     this.exchange = null;
     if (!this.#busy) return;
-    this.drainingSince = performance.now();
+    this.#readsUntil = performance.now() + ms;
     this.resume();
   }
 
-  /** Periodic work: closes an idle connection that the server is about to close. */
+  /** Periodic work: closes a connection whose response does not end, and an idle one that the server is about to close. */
   tick(now: Milliseconds): void {
+    if (this.#readsUntil > 0 && now > this.#readsUntil) this.abandon();
     this.#socket.tick(now);
   }
 
@@ -386,7 +395,7 @@ export class HttpConnection implements SocketOwner, CallStream, DecodedListener 
   #free(): void {
     this.#busy = false;
     this.#releaseBody();
-    this.drainingSince = 0;
+    this.#readsUntil = 0;
     this.resume();
   }
 }

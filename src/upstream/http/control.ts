@@ -47,6 +47,12 @@ export interface StreamReader {
   whenReadable(): Promise<void> | null;
 }
 
+/** Takes what the server asks on the streams of the gateway's own requests. */
+export interface RequestReceiver {
+  /** One scanned request; valid only during the call. @param call always null: it belongs to no call */
+  receive(call: null, bytes: Uint8Array, length: number, spans: Spans): void;
+}
+
 /** See the file comment. One for each endpoint, which owns it. */
 export class HttpControl {
   readonly #target: ConnectionTarget;
@@ -55,6 +61,7 @@ export class HttpControl {
   readonly #requests: HttpClient;
   /** Apart from requests, which must not wait for streams that stay open. */
   readonly #streams: HttpClient;
+  #receiver: RequestReceiver | null = null;
   #notifying: Count = 0;
   #lastId = 0;
 
@@ -72,6 +79,11 @@ export class HttpControl {
       connections: bounds.maxStreams + LONG_LIVED_STREAMS,
       connectTimeoutMs,
     });
+  }
+
+  /** Sets what the requests of the server are passed to, which itself sends by this object. */
+  attach(receiver: RequestReceiver): void {
+    this.#receiver = receiver;
   }
 
   /** The id of the gateway's next request. */
@@ -211,9 +223,13 @@ export class HttpControl {
       const reply = words === null ? null : { bytes, spans: new Spans(words), status, sessionId };
       return reply !== null && isResponseTo(bytes, reply.spans, id) ? reply : null;
     }
-    const found = new ResponseEvents(this.#decoder, this.#target.maxBatch, id, status, sessionId);
+    const found = this.#events(id, status, sessionId);
     found.event(bytes, bytes.length);
     return found.reply;
+  }
+
+  #events(id: number, status: number, sessionId: string): ResponseEvents {
+    return new ResponseEvents(this.#decoder, this.#target.maxBatch, { id, status, sessionId }, this.#receiver);
   }
 
   async #fromStream(
@@ -223,7 +239,7 @@ export class HttpControl {
     sessionId: string,
   ): Promise<ControlReply | null> {
     const { maxWholeBytes: maxEventBytes, budget, turns } = this.#target;
-    const events = new ResponseEvents(this.#decoder, this.#target.maxBatch, id, status, sessionId);
+    const events = this.#events(id, status, sessionId);
     const fits = await readEvents(body, events, { maxEventBytes, budget, turns });
     if (events.isBufferFull) throw new ControlError('invalid', BUFFER_FULL);
     if (!fits) throw new ControlError('invalid', EVENT_TOO_LARGE);
@@ -235,15 +251,18 @@ export class HttpControl {
 class ResponseEvents implements EventSink, MessageReceiver {
   reply: ControlReply | null = null;
   isBufferFull = false;
-  readonly #id: number;
-  readonly #status: number;
-  readonly #sessionId: string;
+  readonly #request: { readonly id: number; readonly status: number; readonly sessionId: string };
+  readonly #receiver: RequestReceiver | null;
   readonly #reader: MessageReader;
 
-  constructor(decoder: Decoder, maxBatch: Count, id: number, status: number, sessionId: string) {
-    this.#id = id;
-    this.#status = status;
-    this.#sessionId = sessionId;
+  constructor(
+    decoder: Decoder,
+    maxBatch: Count,
+    request: { readonly id: number; readonly status: number; readonly sessionId: string },
+    receiver: RequestReceiver | null,
+  ) {
+    this.#request = request;
+    this.#receiver = receiver;
     this.#reader = new MessageReader(decoder, maxBatch, this);
   }
 
@@ -256,13 +275,17 @@ class ResponseEvents implements EventSink, MessageReceiver {
   }
 
   receiveResponse(bytes: Uint8Array, length: number, spans: Spans): void {
-    if (this.reply !== null || !isResponseTo(bytes, spans, this.#id)) return;
-    this.reply = copyReply(bytes, length, spans, this.#status, this.#sessionId);
+    const { id, status, sessionId } = this.#request;
+    if (this.reply !== null || !isResponseTo(bytes, spans, id)) return;
+    this.reply = copyReply(bytes, length, spans, status, sessionId);
   }
 
   receiveNotification(): void {}
 
-  receiveRequest(): void {}
+  /** The server may wait for the response before it goes on with its own. */
+  receiveRequest(bytes: Uint8Array, length: number, spans: Spans): void {
+    this.#receiver?.receive(null, bytes, length, spans);
+  }
 
   receiveUnreadable(): void {}
 

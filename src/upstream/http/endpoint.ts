@@ -1,4 +1,4 @@
-import { Flag, Kind, ScanStatus } from '../../../native/layout.js';
+import { Flag } from '../../../native/layout.js';
 import { Spans } from '../../../native/spans.js';
 import type { UrlEndpointSnapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
@@ -8,16 +8,16 @@ import type { Exchange } from '../../request/exchange/index.js';
 import type { Count, Milliseconds } from '../../units.js';
 import { BackOff } from '../balance/back-off.js';
 import type { Breaker } from '../balance/breaker.js';
-import { ControlError, type ControlReply, cancelledParams, controlMessage } from '../core/control.js';
+import { ControlError, type ControlReply, controlMessage } from '../core/control.js';
 import { callFailure, isCredentialStatus, withAdvice } from '../core/credentials.js';
 import { detectionBackOff, handshakeReason, suggestsSse, tryOtherTransport } from '../core/detection.js';
 import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/endpoint.js';
 import { Answer, answerOf } from '../core/http-answer.js';
 import { addressOf, HttpHeads } from '../core/http-heads.js';
+import { LateTasks } from '../core/late-tasks.js';
 import { isRedirect } from '../core/location.js';
 import { isGone } from '../core/lost-session.js';
 import { reasonOf } from '../core/reasons.js';
-import { scanServerMessage } from '../core/server-scan.js';
 import type { ConnectionProfile, ListenFilter } from '../core/types.js';
 import { Attribution, type CallsInFlight } from '../messages/attribution.js';
 import { ServerMessages } from '../messages/server-messages.js';
@@ -29,13 +29,15 @@ import { HttpControl } from './control.js';
 import { HttpEvents } from './events.js';
 import { httpHandshake } from './handshake.js';
 import { HttpJunk } from './junk.js';
+import { SessionOpening } from './opening.js';
 import { CallRedirects } from './redirects.js';
-import { interpretRefusal } from './refusals.js';
+import { interpretRefusal, scanRefusal } from './refusals.js';
 import { CallRepeats, type SessionKeeper } from './repeats.js';
 import { ResumedStream, type ResumeListener } from './resume.js';
 import { isSessionError, sessionLoss } from './session.js';
 import type { SessionObserver } from './standalone-stream.js';
 import { type ConnectionTarget, connectionTarget } from './target.js';
+import { Withdrawals } from './withdrawals.js';
 
 /** Shortest time between two sessions that are opened because the one before was lost. */
 const RECOVERY_MS: Milliseconds = 1_000;
@@ -61,6 +63,8 @@ export class HttpEndpoint
   readonly #spans = new Spans();
   readonly #backOff: BackOff;
   readonly #repeats: CallRepeats;
+  readonly #opening: SessionOpening;
+  readonly #withdrawals: Withdrawals;
   #era: Era | null;
   #timer: NodeJS.Timeout | undefined;
   #isHandshaking = false;
@@ -76,22 +80,23 @@ export class HttpEndpoint
     profile: ConnectionProfile,
   ) {
     super(context, owner, { ...at, weight: config.weight }, breaker, profile);
-    const { connectTimeoutMs, maxConnections, maxQueue } = owner.config;
+    const { connectTimeoutMs, maxQueue } = owner.config;
+    const maxConnections = profile.exclusive ? 1 : owner.config.maxConnections;
     this.#config = config;
     const { url, headers } = addressOf(config);
     this.#configured = headers;
-    const connections = profile.exclusive ? 1 : maxConnections;
     const credentials = context.credentials.of(owner.config, config, profile);
     this.#target = connectionTarget(url, credentials, connectTimeoutMs, context);
     this.#control = new HttpControl(this.#target, context.decoder, {
-      maxStreams: connections,
+      maxStreams: maxConnections,
       maxNotifications: context.config.current.limits.maxServerRequests,
     });
     this.#attribution = new Attribution(this, profile, true);
     this.#messages = new ServerMessages(this, owner, context.sink, this.#attribution);
     this.#redirects = new CallRedirects(this.#target.location);
     const junk = new HttpJunk(this, context.log, this.names);
-    this.#callMessages = new CallMessages(this, this.#messages, junk, context, this.#target.maxBatch);
+    const lateTasks = new LateTasks(this);
+    this.#callMessages = new CallMessages(this, this.#messages, junk, lateTasks, context, this.#target.maxBatch);
     const streams = {
       junk,
       control: this.#control,
@@ -100,16 +105,13 @@ export class HttpEndpoint
       target: this.#target,
       acknowledgeMs: connectTimeoutMs,
     };
-    this.#events = new HttpEvents(streams, this.#messages, this);
+    this.#opening = new SessionOpening(this, this.#messages, this.#control, this.#configured);
+    this.#events = new HttpEvents(streams, this.#opening, this);
     const heads = new HttpHeads(this.#configured, { era: Era.legacy, versionHeader: '', sessionId: '' });
-    this.#calls = new HttpCalls(
-      this.#target,
-      this,
-      this.#callMessages,
-      { maxConnections: connections, maxQueue },
-      heads,
-    );
+    const limits = { maxConnections, maxQueue };
+    this.#calls = new HttpCalls(this.#target, this, this.#callMessages, limits, heads);
     this.#repeats = new CallRepeats(this.#calls, this, credentials);
+    this.#withdrawals = new Withdrawals(this.#calls, this.#control, this.#attribution, lateTasks);
     this.#era = profile.legacyOnly ? Era.legacy : null;
     this.#backOff = config.detect ? detectionBackOff(config) : new BackOff();
   }
@@ -133,8 +135,9 @@ export class HttpEndpoint
     this.#calls.close();
     const ended = heads.sessionId === '' ? null : this.#control.endSession(heads.forControl(''), SESSION_END_MS);
     for (const exchange of this.calls()) {
-      const { sent } = exchange.call;
+      const { connection, sent } = exchange.call;
       this.withdraw(exchange, '');
+      (connection as CallStream | null)?.abandon();
       this.fail(exchange, 'GW_UPSTREAM_CLOSED', sent);
     }
     await ended;
@@ -152,9 +155,7 @@ export class HttpEndpoint
     this.accept(exchange);
     if (this.state !== 'ready' && !(this.profile.lazy && this.state === 'connecting' && !this.#stopping)) {
       this.context.deferred.add(this, exchange, 'GW_UPSTREAM_DOWN');
-      return;
-    }
-    if (!this.#calls.submit(exchange, bytes, method, nameHeader, extraHeaders)) {
+    } else if (!this.#calls.submit(exchange, bytes, method, nameHeader, extraHeaders)) {
       this.context.deferred.add(this, exchange, 'GW_UPSTREAM_BUSY');
     }
   }
@@ -191,13 +192,19 @@ export class HttpEndpoint
 
   /** Modern upstreams get no responses: they send no requests (MCP 2026-07-28, Streamable HTTP). */
   reply(bytes: Buffer): void {
-    if (this.state === 'ready' && !this.#isHandshaking && this.era !== Era.modern) void this.#deliver(bytes);
+    const isOpen = this.state === 'ready' && !this.#isHandshaking && this.era !== Era.modern;
+    if (isOpen || this.#opening.isUnderWay) void this.#deliver(bytes);
   }
 
   async #deliver(bytes: Buffer): Promise<void> {
     const { heads } = this.#calls;
     const status = await this.#control.notify(bytes, heads.forControl(''));
+    this.#opening.answered();
     if (isGone(status)) this.recover(heads.sessionId);
+  }
+
+  override get isInitialized(): boolean {
+    return super.isInitialized || this.#opening.isUnderWay;
   }
 
   /** See {@link SessionObserver}. */
@@ -252,6 +259,7 @@ export class HttpEndpoint
   completed(connection: HttpConnection, status: number, body: Buffer | null): void {
     const { exchange } = connection;
     if (exchange === null) {
+      if (body !== null) this.#callMessages.document(connection, body, body.length);
       this.#calls.release(connection);
     } else if (body === null) {
       connection.exchange = null;
@@ -293,17 +301,7 @@ export class HttpEndpoint
   }
 
   protected withdraw(exchange: Exchange, reason: string): void {
-    if (this.#calls.remove(exchange)) return;
-    const stream = exchange.call.connection as CallStream | null;
-    if (stream === null || stream.exchange !== exchange) return;
-    // A modern server takes the end of the stream as cancellation, a legacy one needs a notification (MCP, cancellation).
-    if (this.era === Era.legacy && exchange.call.sent) {
-      this.#attribution.cancelled();
-      const params = cancelledParams(exchange.call.upstreamId, reason);
-      const cancellation = controlMessage(null, 'notifications/cancelled', params, false);
-      void this.#control.notify(cancellation, this.#calls.heads.forControl(''));
-    }
-    stream.abandon();
+    this.#withdrawals.withdraw(exchange, this.era, reason);
   }
 
   protected override finish(exchange: Exchange, bytes: Uint8Array, length: number, spans: Spans): void {
@@ -319,20 +317,21 @@ export class HttpEndpoint
 
   /** A stream ended without the response. Where its events have ids, it is resumed (resume.ts). */
   #truncated(connection: HttpConnection, exchange: Exchange): void {
-    const { lastEventId, retryMs, sessionId } = connection;
+    const { resumePoint: at, sessionId } = connection;
     const handshake = this.handshake;
-    const resumable = this.era === Era.legacy && this.revision >= Revision.r2025_03_26 && lastEventId !== '';
-    if (!resumable || handshake === null || sessionId !== this.#calls.heads.sessionId || this.#stopping) {
+    const resumable = this.era === Era.legacy && this.revision >= Revision.r2025_03_26;
+    if (
+      !resumable ||
+      at === null ||
+      handshake === null ||
+      sessionId !== this.#calls.heads.sessionId ||
+      this.#stopping
+    ) {
       this.#calls.release(connection);
       this.fail(exchange, 'GW_UPSTREAM_TRUNCATED', true);
       return;
     }
-    const stream = new ResumedStream(
-      { exchange, sessionId, at: { lastEventId, retryMs } },
-      this.#target,
-      this,
-      this.#callMessages,
-    );
+    const stream = new ResumedStream({ exchange, sessionId, at }, this.#target, this, this.#callMessages);
     exchange.call.connection = stream;
     this.#calls.release(connection);
     void stream.run(this.#control, this.#configured, handshake);
@@ -342,8 +341,7 @@ export class HttpEndpoint
     const { upstreamId: id, sessionId } = connection;
     const { decoder } = this.context;
     const spans = this.#spans;
-    const isScanned = scanServerMessage(decoder, body, body.length, spans) === ScanStatus.ok;
-    const refusal = { status, body, spans: isScanned && spans.kind === Kind.response ? spans : null, id, sessionId };
+    const refusal = { status, body, spans: scanRefusal(decoder, body, spans), id, sessionId };
     if (this.#repeats.retry(connection, exchange, refusal)) return;
     this.#calls.release(connection);
     const { error, response, reprobe } = interpretRefusal({ ...refusal, era: this.era });
@@ -415,13 +413,16 @@ export class HttpEndpoint
         profile: this.profile,
       });
       if (this.#stopping) return;
-      this.#isHandshaking = false;
       // Calls that wait were composed for a server of the other era.
       if (this.state === 'ready' && handshake.era !== this.era) this.#failQueue(null);
       this.#era = handshake.era;
       this.#backOff.reset();
       this.#calls.use(new HttpHeads(this.#configured, handshake), handshake.era);
       this.#events.start(handshake);
+      const settled = this.#opening.settled(handshake, this.#events);
+      if (settled !== null) await settled;
+      if (this.#stopping) return;
+      this.#isHandshaking = false;
       this.becomeReady(handshake);
       this.#calls.sendQueued();
     } catch (error) {

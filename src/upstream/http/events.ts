@@ -34,6 +34,11 @@ export class HttpEvents {
     void this.#standalone.run();
   }
 
+  /** Settles when the standalone stream is open, or the server offers none. */
+  get opened(): Promise<void> {
+    return this.#standalone?.settled ?? Promise.resolve();
+  }
+
   stop(): void {
     this.#handshake = null;
     this.#standalone?.end();

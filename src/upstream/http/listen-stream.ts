@@ -1,6 +1,7 @@
 import { Reopening } from '../balance/reopening.js';
 import { ControlError, controlMessage } from '../core/control.js';
 import type { Handshake } from '../core/handshake.js';
+import { mayPass } from '../core/http-answer.js';
 import { HttpHeads } from '../core/http-heads.js';
 import { listenParams } from '../core/listen-filter.js';
 import type { ListenFilter } from '../core/types.js';
@@ -76,7 +77,7 @@ export class ListenStream implements EventStreamOwner {
       const openedAt = performance.now();
       const status = await this.#read();
       if (this.#opening !== null) this.#fail(refusalOf(status));
-      else if (status === 200 || status === 0) {
+      else if (status === 200 || status === 0 || mayPass(status)) {
         if (!reopening.ended(performance.now() - openedAt, status === 200)) return;
         await pause(reopening.pause(), signal);
         continue;

@@ -1,10 +1,12 @@
 /** The meaning of a response with a status other than 200, for the call and for the detected era of the upstream. */
 
+import { type Decoder, Kind, ScanStatus } from '../../../native/layout.js';
 import type { Spans } from '../../../native/spans.js';
 import type { ErrorCode } from '../../errors.js';
 import { Era } from '../../protocol/revisions.js';
 import { errorOfStatus } from '../core/connection-error.js';
 import { errorUnderId, isResponseTo, parseId } from '../core/control.js';
+import { scanServerMessage } from '../core/server-scan.js';
 import { errorCodeOf } from './session.js';
 
 const HEADER_MISMATCH = -32_020;
@@ -33,6 +35,12 @@ export interface RefusedResponse {
   readonly era: Era;
   /** The session of the call, '' = none. */
   readonly sessionId: string;
+}
+
+/** The scan of the body of a refusal, into `spans`; null = it is no JSON-RPC response. */
+export function scanRefusal(decoder: Decoder, body: Buffer, spans: Spans): Spans | null {
+  const isScanned = scanServerMessage(decoder, body, body.length, spans) === ScanStatus.ok;
+  return isScanned && spans.kind === Kind.response ? spans : null;
 }
 
 /** Interprets a refusal. Nothing of it is passed on but a JSON-RPC response. */

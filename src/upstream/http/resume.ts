@@ -7,9 +7,10 @@ import type { SseParser } from '../../protocol/sse-parser.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Count, Milliseconds } from '../../units.js';
 import type { Handshake } from '../core/handshake.js';
+import { mayPass } from '../core/http-answer.js';
 import { streamHeaders } from '../core/http-heads.js';
 import { ReadShare } from '../core/read-turns.js';
-import { CallEvents, type CallStream, type CallStreamListener, callParser } from './call-stream.js';
+import { CallEvents, type CallStream, type CallStreamListener, callParser, READ_ON_MS } from './call-stream.js';
 import type { HttpControl, StreamReader } from './control.js';
 import { Gate } from './gate.js';
 import { pause } from './pause.js';
@@ -66,6 +67,8 @@ export class ResumedStream implements CallStream, StreamReader {
   #lastEventId: string;
   #retryMs: Milliseconds;
   #opened = false;
+  /** The call was cancelled; its response is read all the same. */
+  #readsOn = false;
 
   constructor(
     call: { exchange: Exchange; sessionId: string; at: ResumePoint },
@@ -100,7 +103,7 @@ export class ResumedStream implements CallStream, StreamReader {
     let failures = 0;
     let empty = 0;
     let status = 0;
-    while (this.exchange !== null && failures < MAX_FAILURES && empty < MAX_EMPTY) {
+    while ((this.exchange !== null || this.#readsOn) && failures < MAX_FAILURES && empty < MAX_EMPTY) {
       await pause(retryPause(this.#retryMs) * 2 ** failures, signal);
       if (signal.aborted) break;
       const from = this.#lastEventId;
@@ -108,7 +111,7 @@ export class ResumedStream implements CallStream, StreamReader {
       // A response that was partially passed on cannot start again.
       this.#events.broken();
       if (this.failure !== null) break;
-      if (status >= 400 && status < 500 && status !== 408 && status !== 429) break;
+      if (status >= 400 && !mayPass(status)) break;
       if (!this.#opened) failures += 1;
       else failures = 0;
       empty = this.#opened && this.#lastEventId === from ? empty + 1 : 0;
@@ -146,12 +149,20 @@ export class ResumedStream implements CallStream, StreamReader {
 
   abandon(): void {
     this.exchange = null;
+    this.#readsOn = false;
     this.resume();
     this.#stop.abort();
   }
 
   drain(): void {
     this.abandon();
+  }
+
+  readOn(): void {
+    this.exchange = null;
+    this.#readsOn = true;
+    this.resume();
+    setTimeout(() => this.abandon(), READ_ON_MS).unref();
   }
 
   /** @returns the status, see `HttpControl.stream` */

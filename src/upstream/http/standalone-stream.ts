@@ -1,5 +1,6 @@
 import { Reopening } from '../balance/reopening.js';
 import type { Handshake } from '../core/handshake.js';
+import { mayPass } from '../core/http-answer.js';
 import { streamHeaders } from '../core/http-heads.js';
 import { isGone } from '../core/lost-session.js';
 import { EventReader, type EventStreamOwner, type StreamContext, type StreamMessages } from './event-reader.js';
@@ -24,6 +25,11 @@ export class StandaloneStream implements EventStreamOwner {
   readonly #stop = new AbortController();
   readonly #reader: EventReader;
   #wasOpen = false;
+  #settle = (): void => {};
+  /** Settles when it is open, or the server offers none. */
+  readonly settled = new Promise<void>((resolve) => {
+    this.#settle = resolve;
+  });
   /** Where the current connection continues, '' = nowhere. */
   #from = '';
 
@@ -37,6 +43,11 @@ export class StandaloneStream implements EventStreamOwner {
 
   /** Keeps the stream open until {@link end}, or as long as the server offers it. Never fails. */
   async run(): Promise<void> {
+    await this.#keepOpen();
+    this.#settle();
+  }
+
+  async #keepOpen(): Promise<void> {
     const { control, configured } = this.#context;
     const { signal } = this.#stop;
     const reader = this.#reader;
@@ -57,7 +68,7 @@ export class StandaloneStream implements EventStreamOwner {
         this.#session.sessionLost();
         return;
       }
-      if (status !== 200 && status !== 0) return;
+      if (status !== 200 && status !== 0 && !(this.#wasOpen && mayPass(status))) return;
       this.#from = reader.lastEventId;
       const isResumable = this.#from !== '';
       if (!reopening.ended(performance.now() - openedAt, status === 200 && !isResumable)) return;
@@ -73,6 +84,7 @@ export class StandaloneStream implements EventStreamOwner {
   opened(): void {
     if (this.#wasOpen && this.#from === '') this.#messages.reopened(null);
     this.#wasOpen = true;
+    this.#settle();
   }
 
   /** Legacy servers have no listen. */

@@ -370,7 +370,7 @@ export class DedicatedEndpoints implements EndpointOwner, IsolationRules, OwnLis
   /** Those whose server was refused what it asked before its first call: a call gets one that asks again. */
   #retireDeclined(exchange: Exchange): void {
     for (const member of [...(this.#groups.find(exchange)?.members ?? [])]) {
-      if (isDeclined(member)) this.#retire(member);
+      if (member.endpoint.hasDeclinedOpening && member.watches.size === 0) this.#retire(member);
     }
   }
 
@@ -423,15 +423,11 @@ async function stop(endpoint: BaseEndpoint): Promise<void> {
 function firstFree(group: DedicatedGroup<Dedicated> | undefined): Dedicated | null {
   if (group === undefined) return null;
   for (const member of group.members) {
+    if (member.endpoint.hasDeclinedOpening) continue;
     // After a cancelled call a leased endpoint is not used until the server must have stopped working on it.
-    if (!group.exclusive) return member;
-    if (member.endpoint.inFlight === 0 && member.endpoint.isSettled && !isDeclined(member)) return member;
+    if (!group.exclusive || (member.endpoint.inFlight === 0 && member.endpoint.isSettled)) return member;
   }
   return null;
-}
-
-function isDeclined({ endpoint, group }: Dedicated): boolean {
-  return group.exclusive && endpoint.hasDeclinedOpening;
 }
 
 function isIdle({ endpoint, watches }: Dedicated): boolean {

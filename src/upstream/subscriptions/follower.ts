@@ -3,6 +3,7 @@ import type { Milliseconds } from '../../units.js';
 import { BackOff } from '../balance/back-off.js';
 import { ControlError, resultOf } from '../core/control.js';
 import type { BaseEndpoint } from '../core/endpoint.js';
+import { mayPass } from '../core/http-answer.js';
 import { isEmptyFilter } from '../core/listen-filter.js';
 import type { ListenFilter } from '../core/types.js';
 import { type Watched, watchKey } from '../core/watched.js';
@@ -126,8 +127,10 @@ export class Follower {
     // An error to `unsubscribe` counts as its end: the updates have no receiver.
     if (isRequested && error === null) this.#followed.set(key, watched);
     if (isRequested) this.#owner.settled(watched, error);
-    // The request may have changed in between. After an error the owner decides.
+    if (error === null) this.#backOff.reset();
+    // The request may have changed in between. After an error the owner decides; what it still follows is subscribed to later.
     if (error === null || !isRequested) this.changed(watched);
+    else if (this.#owner.isRequested(watched) && mayPassLater(error)) this.#schedule(this.#backOff.next());
   }
 
   #schedule(delayMs: Milliseconds): void {
@@ -135,7 +138,8 @@ export class Follower {
     this.#isScheduled = true;
     this.#timer = setTimeout(() => {
       this.#isScheduled = false;
-      void this.#listen();
+      if (this.endpoint.era === Era.modern) void this.#listen();
+      else for (const watched of [...this.#owner.requested()]) this.changed(watched);
     }, delayMs);
   }
 
@@ -190,9 +194,7 @@ export class Follower {
     // What was followed before still is: the endpoint keeps the earlier listen open.
     this.#settle(included, (key) => (this.#followed.has(key) ? null : error));
     // After an error response there is no other attempt before the next handshake.
-    if (error.kind === 'timeout' || error.kind === 'closed' || error.kind === 'unreachable') {
-      if (!this.#isScheduled) this.#schedule(this.#backOff.next());
-    }
+    if (mayPassLater(error) && !this.#isScheduled) this.#schedule(this.#backOff.next());
   }
 
   #settle(included: readonly Watched[], outcome: (key: string) => ControlError | null): void {
@@ -228,6 +230,11 @@ export function announces(endpoint: BaseEndpoint, { kind }: Pick<Watched, 'kind'
 function memberOf(endpoint: BaseEndpoint, name: string): Record<string, unknown> | null {
   const member = endpoint.handshake?.capabilities[name];
   return typeof member === 'object' && member !== null ? (member as Record<string, unknown>) : null;
+}
+
+/** Whether a failed subscription is worth another try on this connection. */
+function mayPassLater({ kind, number }: ControlError): boolean {
+  return kind === 'timeout' || kind === 'closed' || kind === 'unreachable' || (kind === 'http' && mayPass(number));
 }
 
 function asControlError(reason: unknown): ControlError {

@@ -8,6 +8,7 @@ import { decoder } from '../../../native/index.js';
 import type { Spans } from '../../../native/spans.js';
 import { Exchange } from '../../../src/request/exchange/index.js';
 import { LineWriter } from '../../../src/upstream/channel/line-writer.js';
+import { LostAnswers } from '../../../src/upstream/channel/lost-answers.js';
 import {
   EMPTY_FILTER,
   isEmptyFilter,
@@ -167,5 +168,30 @@ test('an acknowledgement of any shape is read, and nothing is taken for acknowle
       `{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":${params}}`,
     );
     assert.deepEqual(readAcknowledged(bytes, bytes.length), { id: undefined, filter: EMPTY_FILTER });
+  }
+});
+
+test('a destroyed response without an id fails what waits for one, if nothing else does', () => {
+  for (const [calls, requests, expected] of [
+    [[70_000], [], [70_000]],
+    [[], [7], [7]],
+    [[70_000], [7], []],
+    [[70_000, 70_001], [], []],
+    [[], [7, 8], []],
+    [[], [], []],
+  ] as const) {
+    const failed: number[] = [];
+    const exchanges = calls.map((id) => Object.assign(new Exchange(0), { call: { upstreamId: id } }) as Exchange);
+    const lost = new LostAnswers(
+      {
+        callOf: (id) => exchanges.find(({ call }) => call.upstreamId === id) ?? null,
+        callsInFlight: () => exchanges,
+        fail: ({ call }) => void failed.push(call.upstreamId),
+        reply: () => {},
+      },
+      { size: requests.length, onlyId: requests.at(0) ?? -1, fail: (id) => failed.push(id) > 0 },
+    );
+    const hasFailed = lost.lost({ id: '', kind: 'response', hasVersion: true }, 'GW_UPSTREAM_PROTOCOL', 'It was cut.');
+    assert.deepEqual([failed, hasFailed], [expected, expected.length > 0]);
   }
 });

@@ -41,6 +41,7 @@ const LOST: string[][] = [
   ['{"result":{"x":1,},"jsonrpc":"2.0","id":$ID}'],
   ['{"jsonrpc":"2.0","id":$ID,"error":{"code":1,"mess\u001b[0m'],
   [`{"jsonrpc":"2.0","id":$ID,"result":{"x":"${NOTE}`],
+  [`{"jsonrpc":"2.0","id":60000,"result":{"x":"${NOTE}{"jsonrpc":"2.0","id":$ID,"result":{"x":"`],
 ];
 
 /** Lines that leave it open whether the answer comes. */

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Exchange } from '../../../src/request/exchange/index.js';
+import { packedCount } from '../../../src/shared/packed.js';
 import { eventually } from '../../support/process.js';
-import type { RawUpstream, ReceivedRequest, Script } from '../../support/raw-upstream.js';
+import {
+  RAW_TOOLS,
+  type RawUpstream,
+  type ReceivedRequest,
+  rawUpstream,
+  type Script,
+} from '../../support/raw-upstream.js';
 import { countingHttp } from '../../support/upstreams.js';
 import { httpOf, serverOf, startPool } from '../fixture.js';
 import { refuse, respond, startRaw } from '../raw-pool.js';
@@ -279,6 +287,22 @@ test('legacy: a call is repeated once at a server that never knows its session',
   assert.equal(upstream.received('tools/call').length, 2);
 });
 
+test('legacy: a call whose client has had events of it is not repeated, though its session is lost', async (t) => {
+  const { upstream, pool } = await startRaw(t, 'legacy', ({ message: { id } }, answer) => {
+    const stream = answer.sse();
+    stream.event({ jsonrpc: '2.0', method: 'notifications/message', params: { level: 'info', data: 'working' } });
+    stream.event({ jsonrpc: '2.0', id, error: { code: -32_000, message: 'Session not found' } });
+    stream.end();
+  });
+  const onNotification = ({ client }: Exchange): void => {
+    client.events += 1;
+  };
+  const { response, notifications } = await pool.call('call', {}, { onNotification }).done;
+  assert.deepEqual([response?.error.message, notifications.length], ['Session not found', 1]);
+  await eventually('another session', () => upstream.received('initialize').length === 2);
+  assert.equal(upstream.received('tools/call').length, 1);
+});
+
 test('legacy: a real server that forgot its sessions is healed', async (t) => {
   const server = await countingHttp(t, 'legacy');
   const pool = startPool(t, [serverOf([httpOf(server.url)])]);
@@ -344,3 +368,29 @@ function answersOf(upstream: RawUpstream) {
     .map(({ message }) => message)
     .filter((message) => message?.id !== undefined && !message.method);
 }
+
+test('legacy: what a server asks before it answers a request of the gateway is answered, on the stream of that request', async (t) => {
+  let list = (): void => {};
+  const answers: unknown[] = [];
+  const upstream = await rawUpstream(
+    t,
+    ({ message }, answer) => {
+      if (message.method === 'tools/list') {
+        const stream = answer.sse();
+        stream.event({ jsonrpc: '2.0', id: 'alive', method: 'ping' });
+        list = () => {
+          stream.event({ jsonrpc: '2.0', id: message.id, result: { tools: RAW_TOOLS } });
+          stream.end();
+        };
+      } else {
+        answers.push(message);
+        answer.response.writeHead(202).end();
+        list();
+      }
+    },
+    { tools: null },
+  );
+  const pool = startPool(t, [serverOf([httpOf(upstream.url)])]);
+  assert.equal(packedCount((await pool.ready()).tools), RAW_TOOLS.length);
+  assert.deepEqual(answers, [{ jsonrpc: '2.0', id: 'alive', result: {} }]);
+});

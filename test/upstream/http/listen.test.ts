@@ -31,13 +31,19 @@ async function start(
   scope: TestScope,
   onListen: (listening: Listening) => void,
   more: Partial<ServerSnapshot> = {},
-): Promise<{ upstream: RawUpstream; pool: PoolFixture; listens: Listening[] }> {
+): Promise<{ upstream: RawUpstream; pool: PoolFixture; listens: Listening[]; refuseNext(): void }> {
   const listens: Listening[] = [];
+  let isRefused = false;
   const upstream = await rawUpstream(
     scope,
     (request, answer) => {
       if (request.message.method !== 'subscriptions/listen') {
         answer.result({ resultType: 'complete' });
+        return;
+      }
+      if (isRefused) {
+        isRefused = false;
+        answer.response.writeHead(503).end();
         return;
       }
       const filter = request.message.params.notifications;
@@ -68,7 +74,10 @@ async function start(
   );
   const pool = startPool(scope, [serverOf([httpOf(upstream.url)], more)]);
   await pool.ready();
-  return { upstream, pool, listens };
+  const refuseNext = (): void => {
+    isRefused = true;
+  };
+  return { upstream, pool, listens, refuseNext };
 }
 
 const notify = (listening: Listening, method: string, params: object = {}): void =>
@@ -139,13 +148,14 @@ test('a listen that is refused leaves the old one as it is', async (t) => {
   assert.equal(listens[0]!.closed, false);
 });
 
-for (const end of ['end', 'cut'] as const) {
-  test(`a listen that the upstream ${end}s is opened again with the same filter, and the lists are read`, async (t) => {
-    const { upstream, pool, listens } = await start(t, (listening) => listening.acknowledge());
+for (const end of ['ends', 'cuts', 'cuts and refuses for a while'] as const) {
+  test(`a listen that the upstream ${end} is opened again with the same filter, and the lists are read`, async (t) => {
+    const { upstream, pool, listens, refuseNext } = await start(t, (listening) => listening.acknowledge());
     const endpoint = pool.server().endpoints[0]!;
     await endpoint.listen({ ...NOTHING, toolsListChanged: true, resourceSubscriptions: ['a://1'] });
     const lists = upstream.received('tools/list').length;
-    if (end === 'end') {
+    if (end.includes('refuses')) refuseNext();
+    if (end === 'ends') {
       listens[0]!.stream.event({ jsonrpc: '2.0', id: listens[0]!.id, result: { resultType: 'complete' } });
       listens[0]!.stream.end();
     } else listens[0]!.answer.socket.destroy();

@@ -129,6 +129,33 @@ for (const status of [400, 404, 405]) {
   });
 }
 
+test('refusals that may pass are waited for, and count anew after each stream that was opened', async (t) => {
+  let call = 0;
+  const statuses = [429, 503, 408, 200, 429, 503, 408, 200];
+  const { upstream, pool } = await startResumable(
+    t,
+    (request, answer) => {
+      call = request.message.id;
+      const stream = answer.sse();
+      stream.raw('id: 1\nretry: 1\ndata:\n\n');
+      stream.end();
+    },
+    (_request, answer) => {
+      const status = statuses.shift() ?? 200;
+      if (status !== 200) {
+        answer.response.writeHead(status).end();
+        return;
+      }
+      const stream = answer.sse();
+      stream.raw(': open\n\n');
+      if (statuses.length === 0) stream.event({ jsonrpc: '2.0', id: call, result: { n: 1 } });
+      stream.end();
+    },
+  );
+  assert.deepEqual((await pool.call('call').done).response?.result, { n: 1 });
+  assert.equal(resumes(upstream).length, 8);
+});
+
 test('a server that cannot be reached any more is given up after some attempts', async (t) => {
   const { upstream, pool } = await startResumable(
     t,
@@ -163,6 +190,51 @@ test('at its deadline a call that is being resumed is given up, here and there',
   });
   assert.equal(note!.message.params.requestId, outcome.id);
   assert.equal(pool.table.inUse, 0);
+});
+
+test('a stream of a session that was lost meanwhile is not resumed in the next one', async (t) => {
+  let sessions = 0;
+  let cut = (): void => {};
+  const upstream = await rawUpstream(
+    t,
+    ({ message }, answer) => {
+      switch (message.method) {
+        case 'initialize': {
+          sessions += 1;
+          const { protocolVersion } = message.params;
+          const serverInfo = { name: 'forgetful', version: '1' };
+          answer.result(
+            { protocolVersion, capabilities: { tools: {} }, serverInfo },
+            { 'mcp-session-id': `s-${sessions}` },
+          );
+          break;
+        }
+        case 'tools/list':
+          answer.result({ tools: [] });
+          break;
+        case 'tools/call':
+          if (sessions > 1) answer.result({});
+          else if (message.params.name !== 'long') answer.response.writeHead(404).end();
+          else {
+            answer.sse().raw('id: 1\nretry: 20\ndata:\n\n');
+            cut = () => answer.socket.destroy();
+          }
+          break;
+        default:
+          answer.response.writeHead(message.id === undefined ? 202 : 404).end();
+      }
+    },
+    { family: 'none', streams: (_request, answer) => void answer.response.writeHead(405).end() },
+  );
+  const pool = startPool(t, [serverOf([httpOf(upstream.url)])]);
+  await pool.ready();
+  const long = pool.call('long');
+  await eventually('its stream is open', () => upstream.received('tools/call').length === 1);
+  assert.equal((await pool.call('call').done).error, null);
+  assert.equal(sessions, 2);
+  cut();
+  assert.equal((await long.done).error, 'GW_UPSTREAM_TRUNCATED');
+  assert.equal(resumes(upstream).length, 0);
 });
 
 test('a slow client holds back a resumed stream', async (t) => {
@@ -248,6 +320,23 @@ test('a standalone stream goes on where it broke off, in the time the server ask
   await eventually('three streams', () => pool.updatedResources.length === 3);
   assert.deepEqual(seen, [undefined, 's-1', 's-2']);
   assert.deepEqual(pool.updatedResources, ['test://1', 'test://2', 'test://3']);
+});
+
+test('a standalone stream that broke off is opened again when the server does not refuse it any more', async (t) => {
+  let gets = 0;
+  const upstream = await rawUpstream(t, (request, answer) => answer.json(respond(request, {})), {
+    streams: (_request, answer) => {
+      gets += 1;
+      if (gets === 2) {
+        answer.response.writeHead(503).end();
+        return;
+      }
+      answer.sse().raw(': open\n\n');
+      if (gets === 1) setTimeout(() => answer.socket.destroy(), 20);
+    },
+  });
+  await startPool(t, [serverOf([httpOf(upstream.url)])]).ready();
+  await eventually('a third request for it', () => gets === 3);
 });
 
 test('a standalone stream whose events are not stored any more begins anew', async (t) => {

@@ -131,6 +131,27 @@ test('legacy HTTP: subscriptions are made again in the session after a restart',
   await eventually('the update', () => pool.updatedResources.length === 1);
 });
 
+test('legacy HTTP: a subscription that is refused for a while after a lost session is made later', async (t) => {
+  let subscriptions = 0;
+  const upstream = await rawUpstream(
+    t,
+    ({ message: { method } }, answer) => {
+      if (method === 'tools/call') answer.response.writeHead(404).end();
+      else if (method === 'resources/subscribe') {
+        subscriptions += 1;
+        if (subscriptions === 2) answer.response.writeHead(503).end();
+        else answer.result({});
+      } else answer.result({ resources: [], resourceTemplates: [] });
+    },
+    { capabilities: { resources: { subscribe: true } } },
+  );
+  const pool = startPool(t, [serverOf([httpOf(upstream.url)])]);
+  await pool.ready();
+  await pool.server().watch('resource', 'test://a', null);
+  await pool.call('call').done;
+  await eventually('the subscription in the new session', () => subscriptions === 3);
+});
+
 test('modern HTTP: everything is folded into one listen, changes are collected', async (t) => {
   const pool = await overHttp(t, 'modern');
   const server = pool.server();

@@ -42,7 +42,7 @@ export class Opening {
 
   #allAnswered(): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ANSWERS_MS);
+      const timer = setTimeout(resolve, ANSWERS_MS).unref();
       this.#answered = () => {
         clearTimeout(timer);
         resolve();

@@ -2,7 +2,7 @@ import type { Spans } from '../../../native/spans.js';
 import { findPath, stringValue } from '../../protocol/json-cursor.js';
 import type { Call } from '../../request/exchange/index.js';
 import type { Count, Milliseconds } from '../../units.js';
-import type { ControlChannel } from '../core/control.js';
+import type { ControlChannel } from './control.js';
 
 /** Most calls that are remembered; beyond them the oldest one is forgotten, and its task runs to its end. */
 const MAX_CALLS: Count = 1_024;
@@ -11,8 +11,8 @@ const CANCEL_MS: Milliseconds = 10_000;
 
 /**
  * Calls that were cancelled before the server answered with the task that the gateway had asked for. A task is cancelled by
- * `tasks/cancel` (MCP 2025-11-25, tasks: never by `notifications/cancelled`), which needs the id in that answer. Owned by the
- * endpoint.
+ * `tasks/cancel` (MCP 2025-11-25, tasks: never by `notifications/cancelled`), which needs the id in that answer: it is read
+ * although the call has ended. Owned by the endpoint.
  */
 export class LateTasks {
   readonly #control: ControlChannel;
@@ -28,6 +28,11 @@ export class LateTasks {
     if (this.#calls.size >= MAX_CALLS) for (const oldest of this.#calls) if (this.#calls.delete(oldest)) break;
     this.#calls.add(upstreamId);
     return true;
+  }
+
+  /** Whether the response to a call that was cancelled is waited for. */
+  expects(id: number): boolean {
+    return this.#calls.has(id);
   }
 
   /** A response to no call in flight: cancels its task. @returns whether it was expected */
