@@ -115,9 +115,7 @@ function report(
     valid: true,
     warnings: [
       ...loaded.warnings,
-      ...[...authWarnings(snapshot.auth), ...passthroughWarnings(snapshot.servers)].map((warning) =>
-        loaded.mask(warning),
-      ),
+      ...[...authWarnings(snapshot), ...passthroughWarnings(snapshot.servers)].map((warning) => loaded.mask(warning)),
     ],
     upstreams,
     renamed: shownRenames(loaded, snapshot),
@@ -160,7 +158,7 @@ function printReport(
   const adminHost = loaded.shownAt(['admin', 'host']) ?? snapshot.admin?.host ?? '';
   for (const warning of loaded.warnings) printWarning(warning);
   for (const warning of passthroughWarnings(snapshot.servers)) printWarning(loaded.mask(warning));
-  for (const warning of authWarnings(snapshot.auth)) printWarning(loaded.mask(warning));
+  for (const warning of authWarnings(snapshot)) printWarning(loaded.mask(warning));
   for (const { route, detail } of known.routeFaults) printWarning(loaded.mask(`route ${route} ${detail}`));
   for (const { server, key, pattern } of known.unmatched) {
     printWarning(loaded.mask(`mcpServers.${server}.${key}: ${JSON.stringify(pattern)} matches nothing that it offers`));

@@ -103,10 +103,10 @@ export function explain(call: ExplainedCall, snapshot: Snapshot, catalog: Catalo
     isAllowed: verdict.kind !== Verdict.deny,
     refusal: refusalOf(decided, actual),
     client: {
-      subject: snapshot.auth.providers.length === 0 ? null : call.subject,
+      subject: decided.auth.providers.length === 0 ? null : call.subject,
       scopes: call.scopes,
       permissions: call.permissions,
-      auth: snapshot.auth.providers.map(({ type }) => type).join(', ') || 'none',
+      auth: decided.auth.providers.map(({ type }) => type).join(', ') || 'none',
     },
     target: isKnown ? targetOf(decided, snapshot, catalog) : null,
     route: route === null ? null : { name: route.name, position: finder.route + 1, match: matchOf(route, snapshot) },

@@ -1,6 +1,7 @@
 /** Views, and lists that show a client only what it may call; through a running gateway. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { ATTEMPTS } from '../support/attempts.js';
 import { startGateway } from '../support/gateway.js';
 import { eventually, type TestScope } from '../support/process.js';
 import { rawUpstream } from '../support/raw-upstream.js';
@@ -34,6 +35,100 @@ const auth = {
   },
 };
 const as = (who: 'low' | 'high') => ({ authorization: `Bearer ${who}-token-of-some-length` });
+
+/** Views beside {@link auth}, with a subject of the same name, keys in a header, tokens of another issuer, and none at all. */
+const ownAuth = {
+  '/twin/mcp': { auth: { type: 'bearer', tokens: { low: { token: 'low-token-of-the-twin', scopes: ['admin'] } } } },
+  '/team/mcp': {
+    auth: [
+      { type: 'apiKey', header: 'X-Team-Key', keys: { low: { key: 'team-key-of-low', scopes: 'use' } } },
+      {
+        type: 'jwt',
+        issuer: 'https://team.example',
+        audience: 'team',
+        secret: 'a secret of at least thirty-two characters',
+      },
+    ],
+  },
+  '/open': { auth: { type: 'none' } },
+};
+const TEAM_CHALLENGE =
+  /^Bearer (error="invalid_token", )?resource_metadata="[^"]*\/\.well-known\/oauth-protected-resource(\/team\/(mcp|sse|ws))?", ApiKey realm="mcp\/team", header="x-team-key"$/;
+
+/** A credential is good at the endpoints of its providers and at no other, on every transport. */
+async function checkOwnAuth(origin: string): Promise<void> {
+  const credentials = {
+    gateway: as('low'),
+    twin: { authorization: 'Bearer low-token-of-the-twin' },
+    team: { 'x-team-key': 'team-key-of-low' },
+    none: {},
+  };
+  const accepted: Record<string, readonly string[]> = {
+    '': ['gateway'],
+    '/same': ['gateway'],
+    '/twin': ['twin'],
+    '/team': ['team'],
+    '/open': Object.keys(credentials),
+  };
+  for (const [base, good] of Object.entries(accepted)) {
+    // Twice, since the second time verdicts are remembered.
+    for (const who of [...Object.keys(credentials), ...Object.keys(credentials)] as (keyof typeof credentials)[]) {
+      for (const [transport, attempt] of Object.entries(ATTEMPTS)) {
+        const { challenge, status } = await attempt(origin + base, credentials[who]);
+        assert.equal(status, good.includes(who) ? 200 : 401, `${who} at ${base} over ${transport}`);
+        if (base === '/team' && status === 401) assert.match(challenge, TEAM_CHALLENGE, transport);
+      }
+    }
+  }
+
+  const metadata = async (path: string) => {
+    const { status, text } = await rpc(`${origin}/.well-known/oauth-protected-resource${path}`, undefined, {}, GET);
+    return status === 200 ? JSON.parse(text) : status;
+  };
+  const team = await metadata('/team/mcp');
+  assert.deepEqual(team.authorization_servers, ['https://team.example']);
+  assert.deepEqual(team.scopes_supported, ['team']);
+  assert.equal(team.resource, `${origin}/team/mcp`);
+  const same = await metadata('/same/mcp');
+  assert.deepEqual([same.authorization_servers, same.scopes_supported], [undefined, undefined]);
+  assert.deepEqual((await metadata('/ops/mcp')).scopes_supported, ['admin']);
+  assert.equal(await metadata('/open'), 404);
+  assert.equal((await rpc(`${origin}/team`, undefined, {}, { method: 'HEAD' })).status, 401);
+  assert.equal((await rpc(`${origin}/open`, undefined, {}, { method: 'HEAD' })).status, 404);
+
+  // The same subject of another view is somebody else, and a session belongs to one path.
+  const session = await openSession(`${origin}/mcp`, { headers: as('low') });
+  const tools = { jsonrpc: '2.0', id: 1, method: 'tools/list' };
+  const used = async (path: string, headers: Record<string, string>) =>
+    (await rpc(origin + path, tools, { ...session.headers, authorization: '', ...headers })).status;
+  assert.equal(await used('/', as('low')), 200);
+  assert.equal(await used('/same', as('low')), 404);
+  assert.equal(await used('/twin', credentials.twin), 404);
+  assert.equal(await used('/open', {}), 404);
+  const ended = await rpc(`${origin}/same`, undefined, session.headers, { method: 'DELETE' });
+  assert.equal(ended.status, 404);
+  const again = await rpc(`${origin}/same`, INITIALIZE, session.headers);
+  assert.equal(again.status, 200, 'a session of another path is none');
+  const own = again.headers.get('mcp-session-id') ?? '';
+  assert.equal(await used('/same', { ...as('low'), 'mcp-session-id': own }), 200);
+  assert.equal(await used('/mcp', { ...as('low'), 'mcp-session-id': own }), 404);
+
+  const aborter = new AbortController();
+  const stream = await fetch(`${origin}/same/sse`, { headers: as('low'), signal: aborter.signal });
+  const { value } = await stream.body!.getReader().read();
+  const posted = /\/same(\/messages\S*)/.exec(Buffer.from(value!).toString())?.[1] ?? '';
+  assert.equal((await rpc(`${origin}${posted}`, INITIALIZE, as('low'))).status, 404);
+  assert.equal((await rpc(`${origin}/same${posted}`, INITIALIZE, as('low'))).status, 202);
+  aborter.abort();
+}
+
+const GET = { method: 'GET' };
+const INITIALIZE = {
+  jsonrpc: '2.0',
+  id: 1,
+  method: 'initialize',
+  params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'test', version: '1' } },
+};
 
 for (const frontEnd of ['uws', 'node'] as const) {
   describe(`views on ${frontEnd}`, () => {
@@ -100,11 +195,13 @@ for (const frontEnd of ['uws', 'node'] as const) {
       assert.equal((await rpc(`${origin}/usersmcp`, {})).status, 404);
     });
 
-    it('need their scopes for every request', async (scope) => {
+    it('need their scopes for every request, and have providers of their own', async (scope) => {
       const ops = await upstream(scope, ['drop'], 'ops://one');
+      const views = { '/ops/mcp': { requiredScopes: ['admin'] }, '/same': {}, ...ownAuth };
+      const routes = [{ match: { tools: '*', paths: '/team/mcp' }, requiredScopes: 'team' }];
       const gateway = await startGateway(
         scope,
-        { auth, mcpServers: { ops: { url: ops.url } }, views: { '/ops/mcp': { requiredScopes: ['admin'] } } },
+        { auth, mcpServers: { ops: { url: ops.url } }, routes, views },
         { frontEnd },
       );
       const url = gateway.url.replace(/\/mcp$/, '/ops/mcp');
@@ -115,6 +212,7 @@ for (const frontEnd of ['uws', 'node'] as const) {
       }
       assert.equal((await modernRpc(url, 'tools/list', {}, { headers: as('high') })).status, 200);
       assert.equal((await modernRpc(gateway.url, 'tools/list', {}, { headers: as('low') })).status, 200);
+      await checkOwnAuth(gateway.url.replace(/\/mcp$/, ''));
     });
 
     it('what a client may not call is not listed, and answers as what does not exist', async (scope) => {

@@ -80,7 +80,7 @@ function conditional(name: string, what: string, isOn: boolean, variants: object
       const snapshot = compileSnapshot(loadConfigObject({ mcpServers, routes } as GatewayConfig));
       const catalog = catalogOf(NAMES);
       const finder = new Finder(snapshot, catalog);
-      const client = principal('bearer', 'bench', { subject: 'ann', scopes: [], permissions: [] }, NEVER);
+      const client = principal('', 'bearer', 'bench', { subject: 'ann', scopes: [], permissions: [] }, NEVER);
       const names = Array.from({ length: NAMES }, (_, index) => packedView(catalog.publicNames, index));
       return {
         run(times) {

@@ -93,9 +93,11 @@ const TOKEN_PROVIDERS: ReadonlySet<string> = new Set(['bearer', 'jwt', 'oauth2']
 
 /** Credentials of clients are kept apart by subject, so there must be subjects. */
 function checkClientCredentials(compilation: Compilation, entry: ServerConfig, path: ConfigPath): void {
+  const { auth, views } = compilation.loaded.config;
   const key = entry.passthrough ? [...path, 'passthrough'] : [...path, 'auth'];
   // Users, keys and headers of proxies bring no token.
-  const hasTokens = [compilation.loaded.config.auth].flat().some(({ type }) => TOKEN_PROVIDERS.has(type));
+  const providers = [auth, ...Object.values(views).map((view) => view.auth ?? [])].flat();
+  const hasTokens = providers.some(({ type }) => TOKEN_PROVIDERS.has(type));
   if (!hasTokens) {
     compilation.problem(key, 'needs tokens of clients that the gateway has verified; set the top-level "auth"');
   }

@@ -67,14 +67,20 @@ export interface ClientSubscriptions {
 
 /** Legacy sessions as `initialize` makes and DELETE ends them. */
 export interface LocalSessions {
-  /** Makes a session; null when there are too many. */
-  create(revision: number, capabilities: Uint8Array, clientInfo: Uint8Array, subject: Int32Array): SessionLike | null;
+  /** Makes a session; null when there are too many. @param viewBase `ViewSnapshot.base` of the view that it belongs to */
+  create(
+    revision: number,
+    capabilities: Uint8Array,
+    clientInfo: Uint8Array,
+    subject: Int32Array,
+    viewBase: string,
+  ): SessionLike | null;
 }
 
 /** What {@link LocalAnswers} works with. */
 export interface LocalParts {
   readonly write: WriteStage;
-  readonly config: Current<Pick<Snapshot, 'auth' | 'routes'>>;
+  readonly config: Current<Pick<Snapshot, 'auth' | 'routes' | 'views'>>;
   readonly catalog: { readonly current: PreparedAnswers };
   readonly catalogs: {
     /** The catalog of that version; null when it was dropped. */
@@ -276,6 +282,7 @@ export class LocalAnswers {
       isObject(bytes, capabilities) ? bytes.slice(capabilities.start, capabilities.end) : EMPTY_OBJECT,
       isObject(bytes, clientInfo) ? withoutNulls(bytes, clientInfo) : NO_BYTES,
       subject,
+      this.#parts.config.current.views[exchange.client.caller.view]?.base ?? '',
     );
     if (session === null) {
       write.refuse(exchange, 'GW_OVERLOADED');

@@ -139,7 +139,7 @@ export function authenticatorFor(
     new CredentialChecks({ checkPassword: async (check) => checkPassword(check) }, counters, {
       warn: (sentence) => reasons.push(sentence),
     });
-  front.configure(snapshot);
+  front.configure([snapshot]);
   const inquiries: Inquiries = new Inquiries({
     inquire: (id, inquiry) => void front.answer(inquiry).then((answer) => inquiries.receive(id, answer)),
   });
