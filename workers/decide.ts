@@ -24,7 +24,7 @@ import { RefusalReports } from './authenticate/refusal-reports.js';
 import { Revoked } from './authenticate/revoked.js';
 import { CachedCalls } from './cached-calls.js';
 import { Finder } from './find/index.js';
-import { Action, actionOf, isCall, isList, unknownError } from './find/methods.js';
+import { Action, actionOf, isCall, showsCatalog, unknownError } from './find/methods.js';
 import { Guard } from './guard/index.js';
 import { CurrentClient } from './limited-client.js';
 import { RequestRecord } from './request-record.js';
@@ -401,9 +401,9 @@ export class Decider {
     else this.#verdict.permit(Verdict.needsArguments, principal.expiresAt, this.#guard);
   }
 
-  /** A request that the gateway answers itself; with a list goes what it hides from the client. */
+  /** A request that the gateway answers itself; with one that shows the catalog goes what it hides from the client. */
   #permitLocal(request: RequestRecord, principal: Principal): void {
-    if (!this.#restrictsLists || !isList(request.method)) {
+    if (!this.#restrictsLists || !showsCatalog(request.method)) {
       this.#verdict.permit(Verdict.local, principal.expiresAt, this.#guard);
       return;
     }

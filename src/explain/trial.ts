@@ -32,7 +32,9 @@ export interface Decided {
   readonly limits: readonly PlannedLimit[];
   /** Rules read the arguments. */
   readonly readsArguments: boolean;
-  /** What decides about credentials at the path of the call. */
+  /** Position in `Snapshot.views` of the one that the call comes to. */
+  readonly view: number;
+  /** What decides about credentials there. */
   readonly auth: AuthSnapshot;
 }
 
@@ -50,7 +52,8 @@ export function decide(call: ExplainedCall, snapshot: Snapshot, catalog: Catalog
   const plan = planBuckets(snapshot);
   const buckets = createBuckets(plan, snapshot.rateLimits.maxClients, 1);
   const rings = { requests: requestMemory, verdicts: verdictMemory };
-  const auth = authAt(snapshot, exchange.client.caller.view);
+  const { view } = exchange.client.caller;
+  const auth = authAt(snapshot, view);
   const isKnown = call.subject !== null && auth.providers.length > 0;
   const rules = isKnown ? withProviders(snapshot, [providerOf(call)]) : snapshot;
   const decider = createDecider(rules, catalog, rings, buckets.layout);
@@ -79,7 +82,7 @@ export function decide(call: ExplainedCall, snapshot: Snapshot, catalog: Catalog
   } while (verdict.kind === Verdict.needsArguments && passes < 2);
   const { count, pairs } = verdict.buckets;
   const limits = Array.from({ length: count }, (_, i) => plan.planned[buckets.limitNumber(pairs[i * 2]!)]!);
-  return { verdict, payload, finder: decider.finder, limits, readsArguments: passes > 1, auth };
+  return { verdict, payload, finder: decider.finder, limits, readsArguments: passes > 1, view, auth };
 }
 
 /** A provider with one client, who is the one that is asked about. */

@@ -23,7 +23,7 @@ async function upstream(scope: TestScope, tools: readonly string[], uri: string)
       else if (method === 'resources/read') answer.result({ contents: [{ uri: params.uri, text: uri }] });
       else answer.result({ content: [{ type: 'text', text: params.name }] });
     },
-    { tools: tools.map(tool), capabilities: { resources: {}, prompts: {} } },
+    { tools: tools.map(tool), capabilities: { resources: {}, prompts: {} }, instructions: `How to use ${uri}` },
   );
 }
 
@@ -223,6 +223,7 @@ for (const frontEnd of ['uws', 'node'] as const) {
           auth,
           mcpServers: { ops: { url: ops.url }, more: { url: (await upstream(scope, ['x'], 'more://one')).url } },
           catalog: { pageSize: 2 },
+          views: { '/drop': { tools: 'ops__drop', prompts: 'none', resources: 'ops://*' } },
           routes: [
             { name: 'admin', match: { tools: 'ops__drop', resources: 'ops://*' }, requiredScopes: ['admin'] },
             { name: 'shown', match: { tools: 'ops__make' }, requiredScopes: ['admin'], whenDenied: 'challenge' },
@@ -256,6 +257,20 @@ for (const frontEnd of ['uws', 'node'] as const) {
         'ops://secret',
         'more://one',
       ]);
+
+      // Nobody is told of a server of which it may call nothing; `more` offers nothing in that view, so it has nothing to hide.
+      const toldOf = async (who: 'low' | 'high', path: string) => {
+        const url = gateway.url.replace(/\/mcp$/, path);
+        const modern = (await modernRpc(url, 'server/discover', {}, { headers: as(who) })).message.result;
+        const { message } = (await openSession(url, { headers: as(who) })).initialized;
+        assert.equal(message.result.instructions, modern.instructions, `${who} at ${path}`);
+        return ['ops://secret', 'more://one'].filter((uri) => (modern.instructions ?? '').includes(`use ${uri}`));
+      };
+      assert.deepEqual(await toldOf('low', '/mcp'), ['ops://secret', 'more://one'], 'some of ops may be called');
+      for (let time = 0; time < 2; time += 1) {
+        assert.deepEqual(await toldOf('high', '/drop'), ['ops://secret', 'more://one']);
+        assert.deepEqual(await toldOf('low', '/drop'), ['more://one']);
+      }
 
       const answer = async (who: 'low' | 'high', name: string) => {
         const { headers, status, text } = await ask(who, 'tools/call', { name, arguments: {} });

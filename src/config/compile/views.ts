@@ -92,7 +92,7 @@ export function compileViews(
 }
 
 /** `/users/mcp` and `/users` are the same view: both are its endpoint, and `/users/ws` is its WebSocket. */
-function pathsOf(written: string): Pick<ViewSnapshot, 'path' | 'base'> {
+export function pathsOf(written: string): Pick<ViewSnapshot, 'path' | 'base'> {
   const path = written.endsWith('/') ? written.slice(0, -1) : written;
   return { path, base: path.endsWith('/mcp') ? path.slice(0, -'/mcp'.length) : path };
 }
