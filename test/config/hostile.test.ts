@@ -256,37 +256,6 @@ const VALUES: readonly [name: string, value: unknown, problem: string][] = [
     'routes[0].match.paths: "/user/mcp" is the path of no endpoint; there is /mcp',
   ],
   [
-    'a view that is open on a host that others reach',
-    {
-      host: '0.0.0.0',
-      auth: { type: 'bearer', tokens: { a: 'token-of-a' } },
-      views: { '/open': { auth: { type: 'none' } } },
-    },
-    'views["/open"].auth: opens this path to everybody on a "host" that is reachable from other machines',
-  ],
-  [
-    'a view without providers that needs scopes',
-    {
-      auth: { type: 'bearer', tokens: { a: 'token-of-a' } },
-      views: { '/open': { auth: { type: 'none' }, requiredScopes: 'a' } },
-    },
-    'views["/open"].requiredScopes: nobody has scopes without "auth"',
-  ],
-  [
-    'a view with two providers of one kind',
-    {
-      views: {
-        '/two': {
-          auth: [
-            { type: 'bearer', tokens: { a: 'token-of-a' } },
-            { type: 'bearer', tokens: { b: 'token-of-b' } },
-          ],
-        },
-      },
-    },
-    'views["/two"].auth[1].type: stands twice',
-  ],
-  [
     'a route by a tag that no server has',
     { mcpServers: { a: { command: 'x', tags: ['internal'] } }, routes: [{ match: { tags: 'intrenal' } }] },
     'routes[0].match.tags: no server of mcpServers has a tag that matches "intrenal"; did you mean "internal"?',
