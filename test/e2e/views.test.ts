@@ -1,5 +1,6 @@
 /** Views, and lists that show a client only what it may call; through a running gateway. */
 import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { ATTEMPTS } from '../support/attempts.js';
 import { startGateway } from '../support/gateway.js';
@@ -212,7 +213,22 @@ for (const frontEnd of ['uws', 'node'] as const) {
       }
       assert.equal((await modernRpc(url, 'tools/list', {}, { headers: as('high') })).status, 200);
       assert.equal((await modernRpc(gateway.url, 'tools/list', {}, { headers: as('low') })).status, 200);
-      await checkOwnAuth(gateway.url.replace(/\/mcp$/, ''));
+      await checkOwnAuth(gateway.origin);
+
+      // A reload that takes the providers of a view away ends who came in by them.
+      const twin = { authorization: 'Bearer low-token-of-the-twin' };
+      const socket = await openWebSocket(scope, `${gateway.origin}/twin`, twin);
+      const config = JSON.parse(await readFile(gateway.configFile, 'utf8'));
+      const { '/open': _, ...kept } = config.views;
+      await writeFile(gateway.configFile, JSON.stringify({ ...config, views: { ...kept, '/twin/mcp': {} } }));
+      gateway.process.child.kill('SIGHUP');
+      await eventually('the connection is closed', () => socket.closed);
+      const status = async (path: string, headers: Record<string, string>) =>
+        (await modernRpc(gateway.origin + path, 'tools/list', {}, { headers })).status;
+      assert.equal(await status('/twin', twin), 401);
+      assert.equal(await status('/twin', as('low')), 200);
+      assert.equal(await status('/team', { 'x-team-key': 'team-key-of-low' }), 200);
+      assert.equal(await status('/open', {}), 404);
     });
 
     it('what a client may not call is not listed, and answers as what does not exist', async (scope) => {

@@ -1,5 +1,5 @@
 import type { AuthSnapshot } from '../../src/config/auth-snapshot.js';
-import { allProviders, authAt } from '../../src/config/endpoint-auth.js';
+import { allProviders } from '../../src/config/endpoint-auth.js';
 import type { Snapshot } from '../../src/config/snapshot.js';
 import { Authenticator } from './index.js';
 import type { VerifierContext } from './verifier.js';
@@ -45,7 +45,8 @@ export class Authenticators {
       this.#known.set(settings, found);
       return found;
     };
-    this.#byView = snapshot.views.map((_, view) => made(authAt(snapshot, view)));
-    return made(snapshot.auth);
+    const gateway = made(snapshot.auth);
+    this.#byView = snapshot.views.map(({ auth }) => (auth === null ? gateway : made(auth)));
+    return gateway;
   }
 }

@@ -236,8 +236,9 @@ export abstract class HttpFrontEnd<Call extends HttpCall> implements CallOwner {
     const resource = path.slice(METADATA_PATH.length);
     const target = resource === '' ? null : targetOf(resource, '', rules);
     const isResource = resource === '' || (target !== null && resourcePath(resource, target) !== '');
-    const metadata = rules.auth[target?.view ?? 0]?.metadata ?? null;
-    if (metadata === null || !isResource || (method !== 'GET' && method !== 'HEAD')) return false;
+    if (!isResource || (method !== 'GET' && method !== 'HEAD')) return false;
+    const metadata = rules.auth[target?.view ?? 0]?.metadata() ?? null;
+    if (metadata === null) return false;
     const { host, origin } = call.head;
     const document = Buffer.from(metadataDocument(rules.publicUrl, host, resource, metadata));
     call.send(200, [...METADATA_HEAD, ...originHead(origin)], document, 0, document.byteLength);
