@@ -36,6 +36,7 @@ const COMMON = [
 const CONTRACTS = [
   'src/config/auth-snapshot.ts',
   'src/config/current.ts',
+  'src/config/endpoint-auth.ts',
   'src/config/match.ts',
   'src/config/restrictions.ts',
   'src/config/snapshot.ts',

@@ -14,7 +14,8 @@ import { Epochs } from '../src/shared/epochs.js';
 import { Ask, RequestFlag, Verdict } from '../src/shared/records.js';
 import { maxResultBytes, Ring } from '../src/shared/ring.js';
 import type { FrontMessage, PolicyTask, WorkerMessage } from '../src/shared/worker-messages.js';
-import { Authenticator, Outcome } from './authenticate/index.js';
+import { Authenticators } from './authenticate/authenticators.js';
+import { Outcome } from './authenticate/index.js';
 import { Inquiries, type InquiryRequests } from './authenticate/inquiries.js';
 import { type KeyRequests, KeySources } from './authenticate/keys.js';
 import type { Principal } from './authenticate/principal.js';
@@ -22,7 +23,7 @@ import { RefusalReports } from './authenticate/refusal-reports.js';
 import { Revoked } from './authenticate/revoked.js';
 import { CachedCalls } from './cached-calls.js';
 import { Finder } from './find/index.js';
-import { Action, actionOf, isCall, isList, unknownError } from './find/methods.js';
+import { Action, actionOf, isCall, showsCatalog, unknownError } from './find/methods.js';
 import { Guard } from './guard/index.js';
 import { CurrentClient } from './limited-client.js';
 import { RequestRecord } from './request-record.js';
@@ -53,14 +54,13 @@ export class Decider {
   readonly #keys: KeySources;
   readonly #inquiries: Inquiries;
   readonly #revoked: Revoked;
-  readonly #refusals: RefusalReports;
+  readonly #authenticators: Authenticators;
   readonly #task: PolicyTask;
   /** The record that is read from the ring. */
   readonly #record = new RequestRecord();
   readonly #cached: CachedCalls;
   #snapshot: Snapshot;
   #catalog: CatalogTable;
-  #authenticator: Authenticator;
   /** By position in `Snapshot.views`, from first use on. */
   #finders: (Finder | undefined)[] = [];
   /** That of the view of the request which is decided. */
@@ -90,10 +90,15 @@ export class Decider {
     this.#keys = new KeySources(front, task.keys);
     this.#inquiries = new Inquiries(front);
     this.#revoked = new Revoked(task.revoked);
-    this.#refusals = new RefusalReports(front);
     this.#snapshot = task.snapshot;
     this.#catalog = task.catalog;
-    this.#authenticator = this.#newAuthenticator();
+    this.#authenticators = new Authenticators(task.snapshot, {
+      counters: this.#counters,
+      keys: this.#keys,
+      inquiries: this.#inquiries,
+      revoked: this.#revoked,
+      refusals: new RefusalReports(front),
+    });
     this.#client = new CurrentClient(task.snapshot.rateLimits);
     this.#guard = this.#newGuard(task.buckets, this.#client);
     this.#finder = this.#finderOf(0);
@@ -190,9 +195,8 @@ export class Decider {
   }
 
   #reconfigure(snapshot: Snapshot, buckets: BucketLayout): void {
-    const before = this.#snapshot;
     this.#snapshot = snapshot;
-    if (JSON.stringify(before.auth) !== JSON.stringify(snapshot.auth)) this.#authenticator = this.#newAuthenticator();
+    this.#authenticators.reconfigure(snapshot);
     this.#client = new CurrentClient(snapshot.rateLimits);
     this.#guard = this.#newGuard(buckets, this.#client);
     this.#restrictsLists = restrictsLists(snapshot);
@@ -214,18 +218,6 @@ export class Decider {
       this.#finders[view] = finder;
     }
     return finder;
-  }
-
-  #newAuthenticator(): Authenticator {
-    const { auth } = this.#snapshot;
-    this.#keys.keep(new Set(auth.providers.flatMap((one) => (one.type === 'jwt' ? (one.jwksUrl ?? []) : []))));
-    return new Authenticator(auth, {
-      counters: this.#counters,
-      keys: this.#keys,
-      inquiries: this.#inquiries,
-      revoked: this.#revoked,
-      refusals: this.#refusals,
-    });
   }
 
   #newGuard(layout: BucketLayout, client: CurrentClient): Guard {
@@ -268,7 +260,7 @@ export class Decider {
     if (revocation !== this.#revocation) {
       this.#receiveAll();
       this.#revocation = revocation;
-      this.#authenticator.forget();
+      this.#authenticators.forget();
       this.#cached.clear();
     }
     const purges = this.#epochs.purge();
@@ -295,15 +287,16 @@ export class Decider {
     this.#begin(request);
     const { bytes, scheme, words, tokenStart, tokenEnd } = request;
     const hasToken = request.has(RequestFlag.hasToken);
-    const outcome = this.#authenticator.check(scheme, bytes, tokenStart, tokenEnd, hasToken, this.#seconds, words);
-    if (outcome === Outcome.known) this.#judge(request, this.#authenticator.principal);
-    else if (outcome === Outcome.refused) this.#verdict.deny(this.#authenticator.error);
+    const authenticator = this.#authenticators.at(request.view);
+    const outcome = authenticator.check(scheme, bytes, tokenStart, tokenEnd, hasToken, this.#seconds, words);
+    if (outcome === Outcome.known) this.#judge(request, authenticator.principal);
+    else if (outcome === Outcome.refused) this.#verdict.deny(authenticator.error);
     else void this.#decideWhenVerified(request.copy());
   }
 
   /** @param request a copy, since further records are read meanwhile */
   async #decideWhenVerified(request: RequestRecord): Promise<void> {
-    const authenticator = this.#authenticator;
+    const authenticator = this.#authenticators.at(request.view);
     const revocation = this.#revocation;
     this.#pending += 1;
     const credential = request.bytes.toString('latin1', request.tokenStart, request.tokenEnd);
@@ -315,7 +308,8 @@ export class Decider {
       this.#synchronize(0);
       this.#begin(request);
       // The outcome does not count if keys, configuration or revocations have changed while the token was verified.
-      if (authenticator !== this.#authenticator || revocation !== this.#revocation) this.#decide(request);
+      const isOutdated = authenticator !== this.#authenticators.at(request.view) || revocation !== this.#revocation;
+      if (isOutdated) this.#decide(request);
       else if (typeof outcome === 'number') this.#verdict.deny(outcome);
       else this.#judge(request, outcome);
     } catch (error) {
@@ -409,9 +403,9 @@ export class Decider {
     else this.#verdict.permit(Verdict.needsArguments, principal.expiresAt, this.#guard);
   }
 
-  /** A request that the gateway answers itself; with a list goes what it hides from the client. */
+  /** A request that the gateway answers itself; with one that shows the catalog goes what it hides from the client. */
   #permitLocal(request: RequestRecord, principal: Principal): void {
-    if (!this.#restrictsLists || !isList(request.method)) {
+    if (!this.#restrictsLists || !showsCatalog(request.method)) {
       this.#verdict.permit(Verdict.local, principal.expiresAt, this.#guard);
       return;
     }

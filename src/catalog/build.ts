@@ -9,11 +9,13 @@ import { EntryFlag, EntryKind } from '../shared/catalog-table.js';
 import { type Packed, packedText, packShared } from '../shared/packed.js';
 import { compileGlob } from '../shared/patterns/glob.js';
 import { CompiledItems, Repair } from './compile-lists.js';
+import { instructionsOf, instructionsTail } from './instructions.js';
 import { buildDiscover, buildInitialize, buildList, digest, listShape, mergeCapabilities } from './results.js';
 import { routeFaults } from './route-faults.js';
 import { buildTable, type NameRow } from './table.js';
 import {
   type BuiltList,
+  type BuiltView,
   type CatalogBuild,
   type CatalogInput,
   type CatalogProblem,
@@ -119,11 +121,8 @@ export function buildCatalog(input: CatalogInput): CatalogBuild {
     escapedNames: packedOr(table.upstreamNames, columns.upstreamNames, (name) => JSON.stringify(name).slice(1, -1)),
     nameHeaders: packedOr(table.upstreamNames, columns.upstreamNames, encodeHeaderValue),
     headerParams: packShared(columns.headerParams),
-    views: views.map(({ input: seen, lists }) => ({
-      lists: buildLists(seen, lists),
-      initialize: buildInitialize(seen, mergeCapabilities(seen)),
-      discover: buildDiscover(seen, mergeCapabilities(seen)),
-    })),
+    views: views.map(({ input: seen, lists }) => buildView(seen, lists)),
+    maxInstructions: input.maxInstructions,
     listSets: new Map(
       input.listSets.flatMap((set) => {
         const view = views[set.view];
@@ -140,6 +139,19 @@ export function buildCatalog(input: CatalogInput): CatalogBuild {
     routeFaults: [...input.routeFaults, ...routeFaults(input, table)].slice(0, MAX_PROBLEMS),
     offered: counts,
     isRestricted: input.isRestricted,
+  };
+}
+
+function buildView(input: CatalogInput, lists: readonly { list: ListName; texts: Rendered }[]): BuiltView {
+  const capabilities = mergeCapabilities(input);
+  const instructions = instructionsOf(input);
+  const tail = instructionsTail(instructions, input.maxInstructions);
+  return {
+    lists: buildLists(input, lists),
+    initialize: buildInitialize(input, capabilities, tail),
+    discover: buildDiscover(input, capabilities, tail),
+    instructions,
+    tailBytes: tail.length,
   };
 }
 

@@ -1,4 +1,5 @@
 /** The main thread's side of the catalog: collects discoveries, builds catalogs in the control pool, puts them in force. */
+import { allProviders } from '../config/endpoint-auth.js';
 import { isTombstone, TOMBSTONE } from '../config/numbering.js';
 import { restrictsLists } from '../config/restrictions.js';
 import type { ServerSnapshot, Snapshot } from '../config/snapshot.js';
@@ -263,7 +264,7 @@ export class Catalog implements ListedSpellings {
   }
 
   #input(): CatalogInput {
-    const { auth, catalog, limits, name, routes, servers, views } = this.#snapshot;
+    const { catalog, limits, name, routes, servers, views } = this.#snapshot;
     const { lists: clientLists, sets: listSets } = this.#clientLists.input();
     return {
       version: this.#version,
@@ -282,7 +283,7 @@ export class Catalog implements ListedSpellings {
         passesMethods: server.methods.length > 0,
       })),
       routes,
-      routeFaults: grantFaults(routes, auth),
+      routeFaults: grantFaults(routes, allProviders(this.#snapshot)),
       discoveries: inOrder([...this.#discoveries.values()], this.#snapshot.order ?? []),
       clientLists,
       listSets,

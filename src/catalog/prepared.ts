@@ -4,17 +4,20 @@ import { Method } from '../../native/layout.js';
 import { decodeString } from '../protocol/json-cursor.js';
 import { Era, LATEST_LEGACY } from '../protocol/revisions.js';
 import { judgedUri, normalUri } from '../protocol/uri.js';
-import type { ListQuery } from '../request/write/local.js';
+import type { Audience, ListQuery } from '../request/write/local.js';
 import { type CatalogTable, EntryKind } from '../shared/catalog-table.js';
 import type { HiddenEntries } from '../shared/hidden-entries.js';
 import { packedText, packedView } from '../shared/packed.js';
 import { ByteTable } from '../shared/patterns/byte-table.js';
-import type { Bytes, Milliseconds } from '../units.js';
+import type { Bytes, Count, Milliseconds } from '../units.js';
+import { instructionsTail } from './instructions.js';
 import { packedViews } from './pack.js';
 import { buildList, TTL_WIDTH } from './results.js';
-import type { BuiltList, Capabilities, CatalogBuild, CatalogProblem, HeaderParam } from './types.js';
+import type { BuiltList, BuiltView, Capabilities, CatalogBuild, CatalogProblem, HeaderParam } from './types.js';
 
 const NO_BYTES = Buffer.alloc(0);
+/** Instructions that are kept for clients from which something is hidden; each has at most `CatalogInput.maxInstructions` bytes. */
+const KEPT_TAILS: Count = 64;
 const NO_PARAMS: readonly HeaderParam[] = Object.freeze([]);
 
 interface PreparedList {
@@ -57,6 +60,8 @@ export class PreparedCatalog {
   readonly #listCount: number;
   /** The lists of clients from which something is hidden, by the numbers of the list and of what is hidden. */
   readonly #visibleLists: LRUCache<number, PreparedList>;
+  /** The ends of `initialize` and `server/discover` for those clients. */
+  readonly #visibleTails = new LRUCache<string, Buffer>({ max: KEPT_TAILS });
   readonly #expiresAt: number;
   readonly #ttlMs: Milliseconds;
   readonly #unusual: ByteTable;
@@ -210,19 +215,50 @@ export class PreparedCatalog {
   /**
    * The `initialize` result of a legacy revision; the newest legacy one for any other number.
    *
-   * @param view position in `Snapshot.views`
+   * @param audience for whom; default: clients of the first view from which nothing is hidden
    */
-  initializeResult(revision: number, view = 0): Uint8Array {
-    const results = this.#build.views[view]?.initialize ?? [];
-    return results[revision] ?? results.at(-1) ?? NO_BYTES;
+  initializeResult(revision: number, audience: Audience = SHARED): Uint8Array {
+    const results = this.#build.views[audience.view]?.initialize ?? [];
+    return this.#visibleResult(results[revision] ?? results.at(-1) ?? NO_BYTES, audience);
   }
 
-  /** The `server/discover` result; valid during this turn only, as in {@link page}. @param view position in `Snapshot.views` */
-  discoverResult(view = 0): Uint8Array {
-    const discover = this.#build.views[view]?.discover;
+  /** The `server/discover` result; valid during this turn only, as in {@link page}. @param audience as in {@link initializeResult} */
+  discoverResult(audience: Audience = SHARED): Uint8Array {
+    const discover = this.#build.views[audience.view]?.discover;
     if (discover === undefined) return NO_BYTES;
     this.#writeTtl(discover.bytes, discover.ttlAt);
-    return discover.bytes;
+    return this.#visibleResult(discover.bytes, audience);
+  }
+
+  /** A result without the instructions of servers of which the client may call nothing. */
+  #visibleResult(bytes: Uint8Array, { hidden, view }: Audience): Uint8Array {
+    const built = this.#build.views[view];
+    if (hidden === null || built === undefined || built.instructions.length === 0) return bytes;
+    const key = `${hidden.number} ${view}`;
+    let tail = this.#visibleTails.get(key);
+    if (tail === undefined) {
+      const callable = this.#callableServers(built, hidden);
+      const parts = built.instructions.filter(({ server }) => callable(server));
+      tail = Buffer.from(instructionsTail(parts, this.#build.maxInstructions), 'latin1');
+      this.#visibleTails.set(key, tail);
+    }
+    return Buffer.concat([bytes.subarray(0, bytes.length - built.tailBytes), tail]);
+  }
+
+  /** Tells of which servers a client may call something; one that offers nothing has nothing to hide. */
+  #callableServers({ lists }: BuiltView, hidden: HiddenEntries): (server: number) => boolean {
+    const { server: owners } = this.table;
+    const offered = new Set<number>();
+    const callable = new Set<number>();
+    const see = (entry: number): void => {
+      offered.add(owners[entry]!);
+      if (!hidden.hides(entry)) callable.add(owners[entry]!);
+    };
+    for (const { entries } of lists[Era.legacy] ?? []) entries.forEach(see);
+    // What only some clients are listed is in no shared list.
+    const listed = new Set(offered);
+    for (let entry = 0; entry < owners.length; entry += 1) if (!listed.has(owners[entry]!)) see(entry);
+    return (server) => callable.has(server) || !offered.has(server);
   }
 
   /** Writes the remaining freshness of the upstreams' lists, at most the configured time (MCP 2026-07-28, caching). */

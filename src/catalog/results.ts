@@ -76,13 +76,12 @@ export function buildList(shape: ListShape, items: readonly string[], entries: r
   return { shape, entries: Int32Array.from(entries), starts, ends, pages: packTexts(pages, 'latin1'), cursors, ttlAt };
 }
 
-/** The `initialize` results by legacy revision. */
-export function buildInitialize(input: CatalogInput, capabilities: Capabilities): Uint8Array[] {
-  const instructions = mergeInstructions(input);
+/** The `initialize` results by legacy revision. @param tail the end of each (instructions.ts) */
+export function buildInitialize(input: CatalogInput, capabilities: Capabilities, tail: string): Uint8Array[] {
   const results: Uint8Array[] = [];
   for (let revision = 0; revision <= LATEST_LEGACY; revision += 1) {
     results.push(
-      ownBytes({
+      withTail(tail, '', {
         protocolVersion: REVISIONS[revision],
         capabilities: {
           ...declared(capabilities),
@@ -90,22 +89,23 @@ export function buildInitialize(input: CatalogInput, capabilities: Capabilities)
           ...passedOn(input, Era.legacy),
         },
         serverInfo: { name: input.gatewayName, version: input.gatewayVersion },
-        ...(instructions === '' ? {} : { instructions }),
       }),
     );
   }
   return results;
 }
 
-/** The `server/discover` result. */
-export function buildDiscover(input: CatalogInput, capabilities: Capabilities): { bytes: Uint8Array; ttlAt: number } {
-  const instructions = mergeInstructions(input);
-  const body = JSON.stringify({
+/** The `server/discover` result. @param tail its end (instructions.ts) */
+export function buildDiscover(
+  input: CatalogInput,
+  capabilities: Capabilities,
+  tail: string,
+): { bytes: Uint8Array; ttlAt: number } {
+  const bytes = withTail(tail, modernHead(input), {
     supportedVersions: REVISIONS.slice(LATEST_LEGACY + 1),
     capabilities: { ...declared(capabilities), ...passedOn(input, Era.modern) },
-    ...(instructions === '' ? {} : { instructions }),
   });
-  return { bytes: textBytes(modernHead(input) + toLatin1(body.slice(1))), ttlAt: MODERN_HEAD.length };
+  return { bytes, ttlAt: MODERN_HEAD.length };
 }
 
 /** Tasks of 2025-11-25 without `list`: the gateway does not record the owners of tasks. */
@@ -172,52 +172,12 @@ export function mergeCapabilities(input: CatalogInput): Capabilities {
   };
 }
 
-/** The instructions of all upstreams under headings with their names; the longest are cut to `maxInstructions` in total. */
-function mergeInstructions(input: CatalogInput): string {
-  const present = input.servers.filter((server) => !isTombstone(server));
-  // A single server without a prefix needs no heading.
-  if (present.length === 1 && present[0]?.prefix === null) {
-    return shorten(input.discoveries[0]?.instructions ?? '', input.maxInstructions);
-  }
-  const parts = input.discoveries.flatMap(({ server: index, instructions }) => {
-    const text = instructions?.trim() ?? '';
-    const server = input.servers[index];
-    if (text === '' || server === undefined) return [];
-    const { name, prefix } = server;
-    const isPrefixed = input.rules.conflict === 'prefix' && prefix !== null;
-    const label = isPrefixed ? `# ${name} (names start with ${prefix}${input.rules.separator})` : `# ${name}`;
-    return [{ label, text }];
-  });
-  let budget = input.maxInstructions;
-  const ordered = [...parts].sort((a, b) => Buffer.byteLength(a.text) - Buffer.byteLength(b.text));
-  const cut = new Map<unknown, string>();
-  ordered.forEach((part, index) => {
-    const share = Math.floor(budget / (ordered.length - index)) - Buffer.byteLength(part.label) - 3;
-    const text = shorten(part.text, share);
-    cut.set(part, text);
-    budget -= Buffer.byteLength(text) + Buffer.byteLength(part.label) + 3;
-  });
-  return parts
-    .filter((part) => cut.get(part) !== '')
-    .map((part) => `${part.label}\n${cut.get(part)}`)
-    .join('\n\n');
-}
-
-function shorten(text: string, maxBytes: number): string {
-  const bytes = Buffer.from(text, 'utf8');
-  if (bytes.length <= maxBytes) return text;
-  const mark = '…';
-  let end = maxBytes - Buffer.byteLength(mark);
-  if (end <= 0) return '';
-  // Not within a character: continuation bytes are 10xxxxxx.
-  while (end > 0 && ((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1;
-  return bytes.toString('utf8', 0, end) + mark;
-}
-
 function textBytes(latin1: string): Uint8Array {
   return packTexts([latin1], 'latin1').bytes;
 }
 
-function ownBytes(value: unknown): Uint8Array {
-  return textBytes(toLatin1(JSON.stringify(value)));
+/** A result with further members before those of `value`, and `tail` in the place of its last brace. */
+function withTail(tail: string, head: string, value: object): Uint8Array {
+  const text = toLatin1(JSON.stringify(value));
+  return textBytes((head === '' ? text : head + text.slice(1)).slice(0, -1) + tail);
 }

@@ -5,6 +5,7 @@
 
 import { unchangedNames } from '../../workers/find/spellings.js';
 import type { AuthProvider, Grant } from '../config/auth-snapshot.js';
+import { allProviders } from '../config/endpoint-auth.js';
 import type { PatternText } from '../config/match.js';
 import type { CatalogRules, RouteSnapshot, Snapshot } from '../config/snapshot.js';
 import { acceptedForm, type Rename } from '../protocol/name-forms.js';
@@ -40,18 +41,22 @@ type Kind = 'tools' | 'prompts' | 'resources' | 'methods';
 const KINDS: readonly Kind[] = ['tools', 'prompts', 'resources', 'methods'];
 
 /** Every finding that the configuration alone gives. */
-export function configFaults({ auth, catalog, routes, servers }: Snapshot): RouteFault[] {
+export function configFaults(snapshot: Snapshot): RouteFault[] {
+  const { catalog, routes, servers } = snapshot;
   const routed: RoutedServers = {
     routes,
     rules: catalog,
     servers: servers.map((server) => ({ ...server, passesMethods: server.methods.length > 0 })),
   };
-  return [...routeFaults(routed, null), ...grantFaults(routes, auth)];
+  return [...routeFaults(routed, null), ...grantFaults(routes, allProviders(snapshot))];
 }
 
-/** Routes whose `requiredScopes` no client can have. An issuer of JWTs can grant any. */
-export function grantFaults(routes: readonly RouteSnapshot[], auth: Snapshot['auth']): RouteFault[] {
-  const { providers } = auth;
+/**
+ * Routes whose `requiredScopes` no client can have. An issuer of JWTs can grant any.
+ *
+ * @param providers of all endpoints
+ */
+export function grantFaults(routes: readonly RouteSnapshot[], providers: readonly AuthProvider[]): RouteFault[] {
   const grants = providers.map(grantsOf);
   if (grants.includes(null)) return [];
   const tokens = grants.flatMap((of) => (of ?? []).map(({ scopes }) => new Set(scopes)));

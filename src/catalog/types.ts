@@ -11,6 +11,7 @@ import type { CatalogTable } from '../shared/catalog-table.js';
 import type { Packed } from '../shared/packed.js';
 import type { Bytes, Count } from '../units.js';
 import type { CompiledList } from './compile-lists.js';
+import type { ServerInstructions } from './instructions.js';
 import type { RouteFault } from './route-faults.js';
 
 /** The four lists, in the order of `EntryKind`. */
@@ -157,6 +158,10 @@ export interface BuiltView {
   /** `initialize` results by revision number, oldest first. */
   readonly initialize: readonly Uint8Array[];
   readonly discover: { readonly bytes: Uint8Array; readonly ttlAt: number };
+  /** What the `instructions` of these results are made of. */
+  readonly instructions: readonly ServerInstructions[];
+  /** Length of their end, from `instructions` on. */
+  readonly tailBytes: Bytes;
 }
 
 /** A finished catalog as the control pool returns it. */
@@ -170,6 +175,8 @@ export interface CatalogBuild {
   readonly headerParams: Packed;
   /** By position in `Snapshot.views`. */
   readonly views: readonly BuiltView[];
+  /** See `CatalogInput.maxInstructions`. */
+  readonly maxInstructions: Bytes;
   /** Lists by era and position in {@link LISTS}, by the name of a list set. */
   readonly listSets: ReadonlyMap<string, readonly (readonly BuiltList[])[]>;
   /** `Date.now()` after which the modern results are stale; `Infinity` = `ttlMs` is the configured one. */

@@ -181,10 +181,11 @@ async function askGateway(admin: string, body: ExplainBody): Promise<Explanation
 }
 
 function printExplanation(found: Explanation): void {
-  const { client, method, name, refusal } = found;
+  const { client, method, name, refusal, view } = found;
   const verdict = refusal === null ? style('green', 'allowed') : style('red', `refused: ${refusal.code}`);
   printLine(`${method}${name === '' ? '' : ` ${name}`}: ${verdict}`);
-  const rows: [string, string][] = [['client', clientOf(client)]];
+  const rows: [string, string][] = view === null ? [] : [['view', view]];
+  rows.push(['client', clientOf(client)]);
   if (refusal !== null) {
     rows.push(['because', refusal.sentence]);
     if (refusal.scopes.length > 0) rows.push(['', `scopes needed: ${refusal.scopes.join(' ')}`]);

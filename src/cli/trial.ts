@@ -12,6 +12,7 @@ import { OwnGateway } from '../api/gateway.js';
 import { grantFaults, type RouteFault } from '../catalog/route-faults.js';
 import type { RenamedItem } from '../catalog/types.js';
 import { compileSnapshot } from '../config/compile/index.js';
+import { allProviders, withProviders } from '../config/endpoint-auth.js';
 import type { LoadedConfig } from '../config/loaded.js';
 import type { ServerSnapshot, Snapshot } from '../config/snapshot.js';
 import { loginsOf } from '../config/user-logins.js';
@@ -116,7 +117,7 @@ class Trial {
   constructor(loaded: LoadedConfig) {
     const whole = compileSnapshot(loaded, { overrides: OVERRIDES });
     const snapshot = trialSnapshot(whole);
-    this.#grantFaults = grantFaults(whole.routes, whole.auth);
+    this.#grantFaults = grantFaults(whole.routes, allProviders(whole));
     this.#isolation = new Map(snapshot.servers.map(({ name, isolation }) => [name, isolation]));
     const servers = snapshot.servers.map((server) => ({ ...server, isolation: trialIsolation(server) }));
     this.#gateway = new OwnGateway({ ...snapshot, servers });
@@ -227,8 +228,7 @@ function trialIsolation({ isolation }: ServerSnapshot): ServerSnapshot['isolatio
 /** The servers of a configuration, and nothing that a client has to bring, waits for or shares with a running gateway. */
 function trialSnapshot(snapshot: Snapshot): Snapshot {
   return {
-    ...snapshot,
-    auth: { ...snapshot.auth, providers: [] },
+    ...withProviders(snapshot, []),
     // They are only compared with what is offered: lists are on no route.
     routes: snapshot.routes.map((route) => ({ ...route, requiredScopes: [] })),
     catalog: { ...snapshot.catalog, startupWaitMs: 0, firstListWaitMs: 0, manifestFile: false },

@@ -147,9 +147,7 @@ function report(
     valid: true,
     warnings: [
       ...loaded.warnings,
-      ...[...authWarnings(snapshot.auth), ...passthroughWarnings(snapshot.servers)].map((warning) =>
-        loaded.mask(warning),
-      ),
+      ...[...authWarnings(snapshot), ...passthroughWarnings(snapshot.servers)].map((warning) => loaded.mask(warning)),
     ],
     upstreams,
     renamed: shownRenames(loaded, snapshot),
@@ -192,7 +190,7 @@ function printReport(
   const adminHost = loaded.shownAt(['admin', 'host']) ?? snapshot.admin?.host ?? '';
   for (const warning of loaded.warnings) printWarning(warning);
   for (const warning of passthroughWarnings(snapshot.servers)) printWarning(loaded.mask(warning));
-  for (const warning of authWarnings(snapshot.auth)) printWarning(loaded.mask(warning));
+  for (const warning of authWarnings(snapshot)) printWarning(loaded.mask(warning));
   for (const { route, detail } of known.routeFaults) printWarning(loaded.mask(`route ${route} ${detail}`));
   for (const { server, key, pattern } of known.unmatched) {
     printWarning(loaded.mask(`mcpServers.${server}.${key}: ${JSON.stringify(pattern)} matches nothing that it offers`));
@@ -220,10 +218,39 @@ function printReport(
       changed.map(({ server, name, offered }) => [server, name, `is offered as ${offered}`]),
     );
   }
+  const views = viewRows(config, snapshot);
+  if (views.length > 0) section(`Views (${views.length})`, views);
   section(
     `Routes (${snapshot.routes.length})`,
     config.routes.map((route, i) => [route.name ?? `route-${i + 1}`, matchOf(route), rulesOf(route, snapshot, i)]),
   );
+}
+
+/** Each view: its path, what it offers, and who may use it. */
+function viewRows({ mcpServers, views }: ResolvedConfig, { servers }: Snapshot): string[][] {
+  const enabled = new Set(servers.map(({ name }) => name));
+  const written = Object.entries(views).map(([path, view]) => {
+    const patterns = (['tools', 'prompts', 'resources'] as const).filter((kind) => list(view[kind]).length > 0);
+    const offers = [
+      view.prefix ? 'with prefixes' : 'without prefixes',
+      ...patterns.map((kind) => `${kind} ${list(view[kind]).join(', ')}`),
+    ];
+    const needs = [
+      view.auth === undefined
+        ? 'auth as above'
+        : `auth ${[view.auth]
+            .flat()
+            .map(({ type }) => type)
+            .join(', ')}`,
+      ...(list(view.requiredScopes).length === 0 ? [] : [`scopes ${list(view.requiredScopes).join(' ')}`]),
+    ];
+    const from = view.servers === undefined ? 'all servers' : list(view.servers).join(', ');
+    return [path, from, offers.join('; '), needs.join('; ')];
+  });
+  const short = Object.entries(mcpServers).flatMap(([name, { path }]) =>
+    path === undefined || !enabled.has(name) ? [] : [[path, name, 'without prefixes', 'auth as above']],
+  );
+  return [...written, ...short];
 }
 
 /** Their names in the report, by the keys of `transports`. */
@@ -301,7 +328,7 @@ export const validate: Command = {
   summary: 'check a configuration',
   usage: ['[FILE] [--json]'],
   about: `Checks a configuration without starting anything: every key, variables, key files, and that the programs of
-stdio servers are on PATH. Lists upstreams and routes, and says which decoder and which front end would run. Routes
+stdio servers are on PATH. Lists upstreams, views and routes, and says which decoder and which front end would run. Routes
 and names are compared with the lists of the last run (catalog.manifestFile).
 Without a file it takes that of the working folder.`,
   options: OPTIONS,

@@ -3,6 +3,11 @@ import type { Count, Milliseconds, Seconds } from '../units.js';
 
 /** How clients authenticate. */
 export interface AuthSnapshot {
+  /**
+   * The protection space (RFC 9110 section 11.5): '' = that of the gateway, else the base path of the view whose own it is. The
+   * same subject is another principal in another one.
+   */
+  readonly realm: string;
   /** In the order in which the credential of a request is looked for; empty = every client is anonymous. */
   readonly providers: readonly AuthProvider[];
   /** Where the protected-resource metadata (RFC 9728) of another server is; `null` = the gateway serves it. */

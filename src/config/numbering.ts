@@ -86,6 +86,7 @@ const VIEW_TOMBSTONE: ViewSnapshot = Object.freeze({
   resources: [],
   hasPrefixes: true,
   requiredScopes: [],
+  auth: null,
 });
 
 /**

@@ -51,6 +51,9 @@ export function referencePage(): string {
   return `${lines.join('\n').trimEnd()}\n`;
 }
 
+/** Keys that may hold the same as another one, which their meaning names. */
+const REPEATED: ReadonlySet<string> = new Set(['views.NAME.auth']);
+
 type AliasTable = ReadonlyMap<string, readonly string[]>;
 
 /** Aliases by section and key; only the outermost objects have any. */
@@ -81,6 +84,7 @@ function section(lines: string[], path: string, schema: JsonSchema, aliases: Ali
     const formerly = before.length === 0 ? '' : ` Formerly ${before.join(', ')}, which still works.`;
     const meaning = `${property.description ?? ''}${also}${formerly}`;
     lines.push(`| \`${name}\` | ${typeWords(property)} | ${fallback} | ${meaning.replaceAll('|', '\\|').trim()} |`);
+    if (REPEATED.has(own)) continue;
     for (const inner of innerObjects(property, own)) nested.push({ ...inner, description: property.description });
   }
   lines.push('');

@@ -1,3 +1,4 @@
+import { allProviders } from './endpoint-auth.js';
 import type { RouteSnapshot, Snapshot, ViewSnapshot } from './snapshot.js';
 
 /** Whether a route is hidden from clients that do not meet its requirements. */
@@ -6,8 +7,8 @@ export function isHiding({ permissions, requiredScopes, whenDenied }: RouteSnaps
 }
 
 /** Whether what is listed depends on who asks: otherwise lists are the same for all. */
-export function restrictsLists({ auth, routes }: Pick<Snapshot, 'auth' | 'routes'>): boolean {
-  return auth.providers.length > 0 && routes.some(isHiding);
+export function restrictsLists(config: Pick<Snapshot, 'auth' | 'routes' | 'views'>): boolean {
+  return config.routes.some(isHiding) && allProviders(config).length > 0;
 }
 
 /** Whether a view was removed. @param number its position in `Snapshot.views` */

@@ -221,6 +221,8 @@ export interface ViewSnapshot {
   readonly hasPrefixes: boolean;
   /** Every request needs all of them. */
   readonly requiredScopes: readonly string[];
+  /** How clients of this path authenticate; `null` = as at the gateway (`Snapshot.auth`). */
+  readonly auth: AuthSnapshot | null;
 }
 
 /** What a client may do: `read` = tools with `readOnlyHint`, prompts and resources, `write` = everything else. */

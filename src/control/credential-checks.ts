@@ -10,7 +10,7 @@ export class CredentialChecks {
   readonly #counters: Counters;
   readonly #log: IntrospectionLog;
   readonly #passwords: Passwords;
-  /** By the URL of the endpoint. */
+  /** By {@link keyOf}. */
   #introspections = new Map<string, { readonly settings: IntrospectionProvider; readonly of: Introspection }>();
 
   constructor(checker: PasswordChecker, counters: Counters, log: IntrospectionLog) {
@@ -20,16 +20,16 @@ export class CredentialChecks {
   }
 
   /** Uses the settings of a configuration; answers under other settings are dropped. */
-  configure({ providers }: AuthSnapshot): void {
+  configure(auths: readonly AuthSnapshot[]): void {
     const next = new Map<string, { settings: IntrospectionProvider; of: Introspection }>();
-    for (const settings of providers) {
-      if (settings.type !== 'oauth2') continue;
-      const known = this.#introspections.get(settings.introspectionUrl);
-      const isSame = known !== undefined && JSON.stringify(known.settings) === JSON.stringify(settings);
-      next.set(
-        settings.introspectionUrl,
-        isSame ? known : { settings, of: new Introspection(settings, this.#counters, this.#log) },
-      );
+    for (const { providers, realm } of auths) {
+      for (const settings of providers) {
+        if (settings.type !== 'oauth2') continue;
+        const key = keyOf(realm, settings.introspectionUrl);
+        const known = this.#introspections.get(key);
+        const isSame = known !== undefined && JSON.stringify(known.settings) === JSON.stringify(settings);
+        next.set(key, isSame ? known : { settings, of: new Introspection(settings, this.#counters, this.#log) });
+      }
     }
     this.#introspections = next;
   }
@@ -37,9 +37,14 @@ export class CredentialChecks {
   /** Answers an inquiry. Never rejects. */
   answer(inquiry: Inquiry): Promise<InquiryAnswer> {
     if (inquiry.kind === 'password') return this.#passwords.ask(inquiry);
-    const introspection = this.#introspections.get(inquiry.url);
+    const introspection = this.#introspections.get(keyOf(inquiry.realm, inquiry.url));
     return introspection === undefined
       ? Promise.resolve({ outcome: 'unavailable' })
       : introspection.of.ask(inquiry.token);
   }
+}
+
+/** One endpoint may be asked with other credentials in another realm. A realm is a path, so it has no space. */
+function keyOf(realm: string, url: string): string {
+  return `${realm} ${url}`;
 }

@@ -6,6 +6,7 @@ import { Catalog } from '../catalog/index.js';
 import { buildTable } from '../catalog/table.js';
 import { authWarnings } from '../config/auth-warnings.js';
 import { CurrentConfig } from '../config/current.js';
+import { allProviders } from '../config/endpoint-auth.js';
 import { isTombstone, renumbered } from '../config/numbering.js';
 import { restartProblems } from '../config/restart.js';
 import type { Snapshot } from '../config/snapshot.js';
@@ -196,8 +197,9 @@ class Gateway implements RunningGateway, AdminSource {
     const { kind, value, until } = normalizeRevocation(revocation);
     if (kind === 'session') return this.#revokeSession(value);
     // A fixed token in the form of a JWT does not expire.
-    const { providers } = this.#config.current.auth;
-    const areJwts = providers.every((provider) => provider.type === 'jwt' && provider.verifyExpiry);
+    const areJwts = allProviders(this.#config.current).every(
+      (provider) => provider.type === 'jwt' && provider.verifyExpiry,
+    );
     const message = this.#revocations.add(kind, value, areJwts ? until : Number.POSITIVE_INFINITY);
     if (message !== null) this.#pool.revoke(message);
     // Rights ends streams and connections.
@@ -235,7 +237,7 @@ class Gateway implements RunningGateway, AdminSource {
   /** Starts all parts; upstreams may become ready later. */
   async start(): Promise<void> {
     const snapshot = this.#config.current;
-    for (const warning of authWarnings(snapshot.auth)) this.#log.logger.warn(warning);
+    for (const warning of authWarnings(snapshot)) this.#log.logger.warn(warning);
     await Promise.all([this.#catalog.start(), this.#pool.ready()]);
     await this.#manifest.restore(this.#upstreams, this.#catalog);
     // The ports come first: where one is in use, no child is started in vain.
@@ -341,7 +343,7 @@ class Gateway implements RunningGateway, AdminSource {
     this.#upstreams.replace(next);
     this.#pool.counters.add(Counter.configReloads);
     this.#log.logger.info({ version: next.version, servers: wanted.servers.length }, 'configuration reloaded');
-    for (const warning of authWarnings(next.auth)) this.#log.logger.warn(warning);
+    for (const warning of authWarnings(next)) this.#log.logger.warn(warning);
     // A changed server keeps its lists until its replacement is discovered.
     await this.#catalog.reconfigure(next, () => true);
     if (before.catalog.schemas !== next.catalog.schemas) await this.#compileAgain();

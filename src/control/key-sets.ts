@@ -1,4 +1,4 @@
-import type { AuthSnapshot } from '../config/auth-snapshot.js';
+import type { AuthProvider } from '../config/auth-snapshot.js';
 import type { Counters } from '../shared/counters.js';
 import type { KeyMessage } from '../shared/worker-messages.js';
 import { JwksCache, type KeyReceiver } from './jwks-cache.js';
@@ -18,7 +18,7 @@ export class KeySets {
   }
 
   /** Uses the settings of a configuration; keys of URLs that it does not have are dropped. */
-  configure({ providers }: AuthSnapshot): void {
+  configure(providers: readonly AuthProvider[]): void {
     const before = new Set(this.#caches.keys());
     for (const provider of providers) {
       if (provider.type !== 'jwt' || provider.jwksUrl === null) continue;

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { createDoorbell, ring } from '../../native/index.js';
+import { allProviders, everyAuth } from '../config/endpoint-auth.js';
 import type { Snapshot } from '../config/snapshot.js';
 import { carryBuckets, createBuckets, planBuckets, sameBuckets } from '../shared/bucket-plan.js';
 import type { BucketLayout, Buckets } from '../shared/buckets.js';
@@ -146,8 +147,7 @@ export class WorkerPool implements PolicyPool, KeyReceiver, WorkerCaches {
     });
     // A thread that dies between two tasks fails no task; failures of tasks are reported by their promises.
     this.#piscina.on('error', (error: unknown) => this.#report(`policy pool: ${reason(error)}`));
-    this.#keys.configure(options.snapshot.auth);
-    this.#checks.configure(options.snapshot.auth);
+    this.#configureAuth(options.snapshot);
     for (let index = 0; index < this.size; index += 1) {
       const slot = new Slot(index, 1, limits.ringBytes);
       this.#slots.push(slot);
@@ -219,10 +219,14 @@ export class WorkerPool implements PolicyPool, KeyReceiver, WorkerCaches {
       carryBuckets(this.#buckets, planBuckets(before), buckets, planBuckets(snapshot));
       this.#buckets = buckets;
     }
-    this.#keys.configure(snapshot.auth);
-    this.#checks.configure(snapshot.auth);
+    this.#configureAuth(snapshot);
     this.#post({ type: 'snapshot', snapshot, buckets: this.#buckets.layout });
     this.epochs.setSnapshot(snapshot.version);
+  }
+
+  #configureAuth(snapshot: Snapshot): void {
+    this.#keys.configure(allProviders(snapshot));
+    this.#checks.configure(everyAuth(snapshot));
   }
 
   /** Puts a catalog into force, in the same order as {@link reconfigure}. */

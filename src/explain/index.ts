@@ -29,6 +29,8 @@ export interface ExplainedLimit {
 export interface Explanation {
   readonly method: string;
   readonly name: string;
+  /** Path of the view that the call comes to; `null` = the endpoint that offers everything. */
+  readonly view: string | null;
   readonly isAllowed: boolean;
   /** Why not. */
   readonly refusal: {
@@ -99,24 +101,27 @@ export function explain(call: ExplainedCall, snapshot: Snapshot, catalog: Catalo
   const isKnown = verdict.error < 0 || !ERROR_CODES[verdict.error]?.startsWith('GW_UNAUTHENTICATED');
   const route = isKnown ? (routes[finder.route] ?? null) : null;
   const needed = isKnown ? [finder.route, ...finder.alsoRoutes].flatMap((number) => routes[number] ?? []) : [];
+  const view = snapshot.views[decided.view];
+  const scopes = [view?.requiredScopes ?? [], ...needed.map(({ requiredScopes }) => requiredScopes)].flat();
   const nameOf = (server: number): string => servers[server]?.name ?? '';
   const group = route?.variants?.groups[finder.variant];
   return {
     method: call.method,
     name: call.name,
+    view: decided.view === 0 ? null : (view?.path ?? null),
     isAllowed: verdict.kind !== Verdict.deny,
     refusal: refusalOf(decided, actual),
     client: {
-      subject: snapshot.auth.providers.length === 0 ? null : call.subject,
+      subject: decided.auth.providers.length === 0 ? null : call.subject,
       scopes: call.scopes,
       permissions: call.permissions,
-      auth: snapshot.auth.providers.map(({ type }) => type).join(', ') || 'none',
+      auth: decided.auth.providers.map(({ type }) => type).join(', ') || 'none',
     },
     target: isKnown ? targetOf(decided, snapshot, catalog) : null,
     route: route === null ? null : { name: route.name, position: finder.route + 1, match: matchOf(route, snapshot) },
     passedOver: isKnown ? passedOver(decided, snapshot) : [],
     alsoNeeded: needed.slice(route === null ? 0 : 1).map(({ name }) => name),
-    requiredScopes: [...new Set(needed.flatMap(({ requiredScopes }) => requiredScopes))],
+    requiredScopes: [...new Set(scopes)],
     permissions: [...new Set(needed.flatMap(({ permissions }) => permissions))].filter(
       (permission) => permission === (finder.isReading ? 'read' : 'write'),
     ),

@@ -1,6 +1,7 @@
 /** The call that is explained, and the request record that a front would write for it. */
 import { typescriptDecoder } from '../../native/index.js';
 import { ScanStatus } from '../../native/layout.js';
+import { pathsOf } from '../config/compile/views.js';
 import type { Snapshot } from '../config/snapshot.js';
 import { Era, LATEST_LEGACY, Revision } from '../protocol/revisions.js';
 import { judgedUri } from '../protocol/uri.js';
@@ -62,8 +63,14 @@ function paramsOf(call: ExplainedCall): object | undefined {
   return { name: call.name, ...given };
 }
 
+/** The view with an endpoint at a path; -1 = there is none. */
+function viewAt(path: string, { views }: Snapshot): number {
+  const exact = path === '' ? 0 : views.findIndex((view) => view.path === path);
+  return exact < 0 ? views.findIndex(({ base }) => base === pathsOf(path).base) : exact;
+}
+
 function callerOf(call: ExplainedCall, snapshot: Snapshot): Caller {
-  const view = call.path === '' ? 0 : snapshot.views.findIndex(({ path }) => path === call.path);
+  const view = viewAt(call.path, snapshot);
   if (view < 0) {
     const known = snapshot.views.map(({ path }) => path).join(', ');
     throw new QuestionError(`there is no endpoint at ${call.path}; there is ${known}`);

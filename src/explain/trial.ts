@@ -3,6 +3,8 @@ import { MessageChannel } from 'node:worker_threads';
 import { typescriptDecoder } from '../../native/index.js';
 import { Decider } from '../../workers/decide.js';
 import type { Finder } from '../../workers/find/index.js';
+import type { AuthProvider, AuthSnapshot } from '../config/auth-snapshot.js';
+import { authAt, withProviders } from '../config/endpoint-auth.js';
 import type { Snapshot } from '../config/snapshot.js';
 import { CallArguments } from '../request/dispatch/call-arguments.js';
 import { writeDecide } from '../request/dispatch/request-record.js';
@@ -30,6 +32,10 @@ export interface Decided {
   readonly limits: readonly PlannedLimit[];
   /** Rules read the arguments. */
   readonly readsArguments: boolean;
+  /** Position in `Snapshot.views` of the one that the call comes to. */
+  readonly view: number;
+  /** What decides about credentials there. */
+  readonly auth: AuthSnapshot;
 }
 
 /**
@@ -46,7 +52,11 @@ export function decide(call: ExplainedCall, snapshot: Snapshot, catalog: Catalog
   const plan = planBuckets(snapshot);
   const buckets = createBuckets(plan, snapshot.rateLimits.maxClients, 1);
   const rings = { requests: requestMemory, verdicts: verdictMemory };
-  const decider = createDecider(withPrincipal(snapshot, call), catalog, rings, buckets.layout);
+  const { view } = exchange.client.caller;
+  const auth = authAt(snapshot, view);
+  const isKnown = call.subject !== null && auth.providers.length > 0;
+  const rules = isKnown ? withProviders(snapshot, [providerOf(call)]) : snapshot;
+  const decider = createDecider(rules, catalog, rings, buckets.layout);
   const verdict = new VerdictRecord();
   exchange.message.body = body;
   exchange.message.bodyLength = body.length;
@@ -72,15 +82,13 @@ export function decide(call: ExplainedCall, snapshot: Snapshot, catalog: Catalog
   } while (verdict.kind === Verdict.needsArguments && passes < 2);
   const { count, pairs } = verdict.buckets;
   const limits = Array.from({ length: count }, (_, i) => plan.planned[buckets.limitNumber(pairs[i * 2]!)]!);
-  return { verdict, payload, finder: decider.finder, limits, readsArguments: passes > 1 };
+  return { verdict, payload, finder: decider.finder, limits, readsArguments: passes > 1, view, auth };
 }
 
-/** The rules with one client, who is the one that is asked about. */
-function withPrincipal(snapshot: Snapshot, { subject, scopes, permissions }: ExplainedCall): Snapshot {
-  if (snapshot.auth.providers.length === 0 || subject === null) return snapshot;
-  const token = { token: EXPLAINED_TOKEN, subject, scopes, permissions, metadata: {} };
-  const provider = { type: 'bearer', scheme: Scheme.bearer, tokens: [token] } as const;
-  return { ...snapshot, auth: { ...snapshot.auth, providers: [provider] } };
+/** A provider with one client, who is the one that is asked about. */
+function providerOf({ subject, scopes, permissions }: ExplainedCall): AuthProvider {
+  const token = { token: EXPLAINED_TOKEN, subject: subject ?? '', scopes, permissions, metadata: {} };
+  return { type: 'bearer', scheme: Scheme.bearer, tokens: [token] };
 }
 
 function createDecider(

@@ -29,7 +29,7 @@ import type { LocalAnswers } from './write/local.js';
 
 /** What the pipeline works with, in the order in which a request meets it. */
 export interface PipelineParts {
-  readonly config: Current<Pick<Snapshot, 'auth' | 'routes'>>;
+  readonly config: Current<Pick<Snapshot, 'auth' | 'routes' | 'views'>>;
   readonly table: ExchangeTable;
   readonly accounting: {
     /** Whether every exchange keeps its body, for the access log: it names tools. */

@@ -6,6 +6,7 @@
 
 import type { AuthSnapshot } from '../config/auth-snapshot.js';
 import type { Current } from '../config/current.js';
+import { authAt, type EndpointAuth } from '../config/endpoint-auth.js';
 import { ERROR_CODES, type ErrorCode } from '../errors.js';
 import { judgedUri } from '../protocol/uri.js';
 import type { Answered, Policy, Question } from '../request/dispatch/questions.js';
@@ -31,7 +32,7 @@ export interface RightsListener {
 
 /** What {@link Rights} works with. */
 export interface RightsParts {
-  readonly config: Current<{ readonly auth: Pick<AuthSnapshot, 'providers'> }>;
+  readonly config: Current<EndpointAuth<Pick<AuthSnapshot, 'providers'>>>;
   readonly epochs: Pick<Epochs, 'snapshot' | 'revocation'>;
   readonly policy: Policy;
   readonly subscriptions: {
@@ -172,7 +173,7 @@ export class Rights {
 
   /** Ends a right that has expired. An answer about an opaque token expires before the token, so policy is asked again. */
   #expired(right: Right, since: Seconds): void {
-    const { providers } = this.#parts.config.current.auth;
+    const { providers } = authAt(this.#parts.config.current, right.caller.view);
     const isAnswer = right.caller.scheme === Scheme.bearer && providers.some(({ type }) => type === 'oauth2');
     if (isAnswer && since < RENEW_SECONDS) {
       if (right.isRenewing) return;

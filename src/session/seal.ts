@@ -13,6 +13,8 @@ export interface SealedSession {
   readonly subject: Int32Array;
   /** Wall clock, seconds since 1970. */
   readonly issuedAt: Seconds;
+  /** Base path of the view that it was opened at (`ViewSnapshot.base`), ASCII, at most {@link MAX_VIEW_BASE} bytes. */
+  readonly viewBase: string;
 }
 
 /** The result of {@link SessionSealer.open}. */
@@ -25,12 +27,14 @@ export interface OpenedSession extends SealedSession {
 export const MAX_CAPABILITIES: Bytes = 1024;
 /** Longest `clientInfo` in an id. */
 export const MAX_CLIENT_INFO: Bytes = 512;
+/** Longest base path of a view; the configuration permits no longer one. */
+export const MAX_VIEW_BASE: Bytes = 128;
 /** Tolerated difference between the clocks of replicas. */
 const MAX_SKEW: Seconds = 60;
 
 /*
- *  | version | nonce | ciphertext: revision, subject, issued at, random, lengths, capabilities, clientInfo | tag |
- *  |    1    |  12   |                1        16        4        16      2+2        n            m         | 16  |
+ *  | version | nonce | ciphertext: revision, subject, issued at, random, lengths, capabilities, clientInfo, base of the view | tag |
+ *  |    1    |  12   |                1        16        4        16      2+2        n            m               rest       | 16  |
  *
  * The version byte is authenticated. Nonces are random (NIST SP 800-38D section 8.2.2: at most 2^32 ids under one
  * key); the random bytes make ids of equal content unguessable even for a reader of the plain text.
@@ -40,7 +44,7 @@ const NONCE = 12;
 const TAG = 16;
 const FIXED = 1 + 16 + 4 + 16 + 2 + 2;
 const SHORTEST = 1 + NONCE + FIXED + TAG;
-const LONGEST = SHORTEST + MAX_CAPABILITIES + MAX_CLIENT_INFO;
+const LONGEST = SHORTEST + MAX_CAPABILITIES + MAX_CLIENT_INFO + MAX_VIEW_BASE;
 const LONGEST_TEXT = Math.ceil((LONGEST * 4) / 3);
 const SHORTEST_SECRET = 32;
 
@@ -79,11 +83,15 @@ export class SessionSealer {
 
   /** A new id: visible ASCII (base64url), different every time. */
   seal(session: SealedSession): string {
-    const { capabilities, clientInfo, subject } = session;
-    if (capabilities.byteLength > MAX_CAPABILITIES || clientInfo.byteLength > MAX_CLIENT_INFO) {
-      throw new RangeError('capabilities or clientInfo too long for a session id');
+    const { capabilities, clientInfo, subject, viewBase } = session;
+    if (
+      capabilities.byteLength > MAX_CAPABILITIES ||
+      clientInfo.byteLength > MAX_CLIENT_INFO ||
+      viewBase.length > MAX_VIEW_BASE
+    ) {
+      throw new RangeError('capabilities, clientInfo or path of the view too long for a session id');
     }
-    const plain = Buffer.allocUnsafe(FIXED + capabilities.byteLength + clientInfo.byteLength);
+    const plain = Buffer.allocUnsafe(FIXED + capabilities.byteLength + clientInfo.byteLength + viewBase.length);
     let at = plain.writeUInt8(session.revision, 0);
     for (const word of subject.subarray(0, 4)) at = plain.writeInt32LE(word, at);
     at = plain.writeUInt32LE(session.issuedAt, at);
@@ -92,6 +100,7 @@ export class SessionSealer {
     at = plain.writeUInt16LE(clientInfo.byteLength, at);
     plain.set(capabilities, at);
     plain.set(clientInfo, at + capabilities.byteLength);
+    plain.write(viewBase, at + capabilities.byteLength + clientInfo.byteLength, 'latin1');
 
     const sealed = Buffer.allocUnsafe(1 + NONCE + plain.byteLength + TAG);
     sealed[0] = VERSION;
@@ -150,7 +159,7 @@ function parse(plain: Buffer, now: Seconds, ttl: Seconds): SealedSession | null 
   if (issuedAt + ttl < now || issuedAt > now + MAX_SKEW) return null;
   const capabilitiesEnd = FIXED + plain.readUInt16LE(37);
   const infoEnd = capabilitiesEnd + plain.readUInt16LE(39);
-  if (infoEnd !== plain.byteLength) return null;
+  if (infoEnd > plain.byteLength) return null;
   const subject = new Int32Array(4);
   for (let word = 0; word < 4; word += 1) subject[word] = plain.readInt32LE(1 + 4 * word);
   return {
@@ -159,5 +168,6 @@ function parse(plain: Buffer, now: Seconds, ttl: Seconds): SealedSession | null 
     clientInfo: plain.subarray(capabilitiesEnd, infoEnd),
     subject,
     issuedAt,
+    viewBase: plain.toString('latin1', infoEnd),
   };
 }

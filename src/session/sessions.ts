@@ -24,6 +24,7 @@ export class Session implements SessionLike {
   readonly clientInfo: Uint8Array;
   readonly subject: Int32Array;
   readonly issuedAt: Seconds;
+  readonly viewBase: string;
   /** Names the secret that sealed its id. */
   readonly secret: string;
   /** Its secret was removed: the session is invalid, and a later turn of the event loop drops its state. */
@@ -44,6 +45,7 @@ export class Session implements SessionLike {
     this.clientInfo = sealed.clientInfo;
     this.subject = sealed.subject;
     this.issuedAt = sealed.issuedAt;
+    this.viewBase = sealed.viewBase;
     this.secret = sealed.secret;
     this.lastUsed = now;
     this.lastSeen = now;
@@ -140,9 +142,16 @@ export class SessionTable {
   /**
    * Creates a session. Capabilities and `clientInfo` are copied, and reduced when they are too long for an id.
    *
+   * @param viewBase base path of the view that it belongs to (`ViewSnapshot.base`); default: the first one
    * @returns null when `maxSessions` sessions have a stream open
    */
-  create(revision: number, capabilities: Uint8Array, clientInfo: Uint8Array, subject: Int32Array): Session | null {
+  create(
+    revision: number,
+    capabilities: Uint8Array,
+    clientInfo: Uint8Array,
+    subject: Int32Array,
+    viewBase = '',
+  ): Session | null {
     const sealed: OpenedSession = {
       secret: this.#sealer.secret,
       revision,
@@ -150,12 +159,13 @@ export class SessionTable {
       clientInfo: this.#intern(fittingClientInfo(clientInfo)),
       subject: subject.slice(0, 4),
       issuedAt: this.#wallSeconds(),
+      viewBase,
     };
     if (!this.#makeRoom()) return null;
     return this.#add(this.#sealer.seal(sealed), sealed);
   }
 
-  /** The session of an id as the client sent it; `null` = forged, expired or ended. The caller compares the subject. */
+  /** The session of an id as the client sent it; `null` = forged, expired or ended. The caller compares subject and view. */
   open(id: string): Session | null {
     const known = this.#sessions.get(id);
     if (known === undefined) return this.#unseal(id);

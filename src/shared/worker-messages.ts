@@ -59,8 +59,8 @@ export interface KeyMessage {
 
 /** What a worker wants to know about a credential that takes too long, or another machine, to find out. */
 export type Inquiry =
-  /** Whether a token is active (RFC 7662). `url`: of the introspection endpoint. */
-  | { readonly kind: 'introspect'; readonly url: string; readonly token: string }
+  /** Whether a token is active (RFC 7662). `realm` and `url`: whose introspection endpoint is asked (`AuthSnapshot.realm`). */
+  | { readonly kind: 'introspect'; readonly realm: string; readonly url: string; readonly token: string }
   /** Whether a password has that hash. `maxWaiting`: inquiries of this kind at once. */
   | { readonly kind: 'password'; readonly hash: string; readonly password: string; readonly maxWaiting: Count };
 

@@ -4,6 +4,7 @@
  */
 
 import type { Current } from '../config/current.js';
+import { authAt } from '../config/endpoint-auth.js';
 import type { Snapshot } from '../config/snapshot.js';
 import { type ErrorCode, errorNumber } from '../errors.js';
 import type { Policy, Question } from '../request/dispatch/questions.js';
@@ -14,7 +15,7 @@ import type { VerdictRecord } from '../shared/verdict-record.js';
 
 /** What {@link Access} works with. */
 export interface AccessParts {
-  readonly config: Current<Pick<Snapshot, 'auth' | 'routes'>>;
+  readonly config: Current<Pick<Snapshot, 'auth' | 'routes' | 'views'>>;
   readonly policy: Policy;
   readonly log: FaultLog;
 }
@@ -83,9 +84,10 @@ export class Access {
     then: () => void,
   ): void {
     const { config, log, policy } = this.#parts;
-    const { auth, routes } = config.current;
+    const { routes } = config.current;
+    const { providers } = authAt(config.current, caller.view);
     // Without tokens and scopes, policy permits everything.
-    if (auth.providers.length === 0 && routes.every(({ requiredScopes }) => requiredScopes.length === 0)) {
+    if (providers.length === 0 && routes.every(({ requiredScopes }) => requiredScopes.length === 0)) {
       then();
       return;
     }

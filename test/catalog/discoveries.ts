@@ -32,7 +32,15 @@ export function server(name: string, change: Partial<ServerSnapshot> = {}): Serv
 
 /** A view that offers everything, but for the changes. */
 export function view(change: Partial<ViewSnapshot> = {}): ViewSnapshot {
-  const all = { servers: null, tools: [], prompts: [], resources: [], hasPrefixes: true, requiredScopes: [] };
+  const all = {
+    servers: null,
+    tools: [],
+    prompts: [],
+    resources: [],
+    hasPrefixes: true,
+    requiredScopes: [],
+    auth: null,
+  };
   return { path: '/mcp', base: '', ...all, ...change };
 }
 

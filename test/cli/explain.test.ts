@@ -7,6 +7,9 @@ import { fileWith, runCli } from './support.js';
 
 const CONFIG = `
 auth: { type: bearer, tokens: { ann: { token: some-long-token-of-a-client, scopes: [use] } } }
+views:
+  /own/mcp: { auth: { type: apiKey, keys: { ann: a-key-of-ann } }, requiredScopes: [own], prefix: false }
+  /open: { auth: { type: none } }
 mcpServers:
   files: { url: "http://127.0.0.1:1/mcp" }
   spare: { url: "http://127.0.0.1:1/mcp" }
@@ -54,6 +57,20 @@ test('explain decides as a worker would', async (t) => {
   assert.deepEqual([nobody.code, nobody.refusal?.code, nobody.route], [1, 'GW_UNAUTHENTICATED', null]);
 });
 
+test('explain decides by the view of a path, and its providers', async (t) => {
+  const call = ['--as', 'ann', '--scopes', 'use', '--tool', 'files:write', '--permissions', 'write'];
+  const own = await explained(t, [...call, '--path', '/own']);
+  assert.deepEqual(
+    [own.refusal?.code, own.refusal?.scopes, own.client.auth],
+    ['GW_INSUFFICIENT_SCOPE', ['own'], 'apiKey'],
+  );
+  const allowed = await explained(t, [...call, '--scopes', 'own', '--path', '/own/mcp']);
+  assert.deepEqual([allowed.code, allowed.view, allowed.requiredScopes], [0, '/own/mcp', ['own']]);
+  const open = await explained(t, ['--tool', 'files__write', '--path', '/open/']);
+  assert.deepEqual([open.view, open.client.auth, open.refusal?.code], ['/open', 'none', undefined]);
+  assert.equal((await explained(t, [...call, '--path', '/mcp'])).view, null);
+});
+
 test('explain ends with 2 for arguments and files that cannot be used', async (t) => {
   const file = await fileWith(t, 'gateway.yaml', CONFIG);
   const broken = await fileWith(t, 'broken.yaml', 'routes: [{ match: {} }]');
@@ -62,7 +79,7 @@ test('explain ends with 2 for arguments and files that cannot be used', async (t
     [[file, '--tool', 'a', '--prompt', 'b'], /give one of tool, prompt and resource/],
     [[file, '--tool', 'a', '--header', 'x'], /--header is written as 'Name: value'/],
     [[file, '--tool', 'a', '--argument', 'x=1'], /--argument is written as '\/pointer=value'/],
-    [[file, '--tool', 'a', '--path', '/none'], /there is no endpoint at \/none; there is \/mcp/],
+    [[file, '--tool', 'a', '--path', '/none'], /there is no endpoint at \/none; there is \/mcp, \/own\/mcp, \/open/],
     [[broken, '--tool', 'a'], /routes\[0\]\.match: needs/],
     [
       ['--admin', 'http://127.0.0.1:1', '--tool', 'a'],

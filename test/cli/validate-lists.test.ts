@@ -19,22 +19,31 @@ async function firstRun(scope: TestScope, file: string): Promise<void> {
   const running = startProcess(scope, process.execPath, args, { cwd: dirname(file) });
   const [, origin] = await running.waitForLine(LISTENING, 30_000);
   const url = `${origin}/mcp`;
-  const session = await openSession(url, { capabilities: { sampling: {} } });
+  const session = await openSession(url, {
+    capabilities: { sampling: {} },
+    headers: { authorization: 'Bearer token-of-ann' },
+  });
   await (await liveCall(url, session, 1, 'known__ask')).rest();
   await running.stop();
 }
 
 test('validate says what matches nothing that servers have listed, and what isolation would add', async (t) => {
   const config = {
+    auth: { type: 'bearer', tokens: { ann: { token: 'token-of-ann', scopes: 'use' } } },
     catalog: { firstListWaitMs: 60_000 },
     mcpServers: {
       known: {
         ...ENTRY,
+        path: '/short',
         isolation: 'shared',
         exclude: ['drop_*'],
         include: ['*'],
         rename: { state: 'status', stat: 's' },
       },
+    },
+    views: {
+      '/some/mcp': { servers: ['known'], tools: ['ask'], prefix: false, auth: { type: 'none' } },
+      '/all': { requiredScopes: 'use' },
     },
     routes: [
       { name: 'good', match: { tools: ['known__ask'] } },
@@ -47,6 +56,11 @@ test('validate says what matches nothing that servers have listed, and what isol
   assert.doesNotMatch(before.stderr, /route typo|rename/);
   assert.match(before.stdout, /^ {2}lists +not known \(there was no earlier run\)/m);
   assert.match(before.stdout, /^ {2}known .*`switchyard check` shows what isolation: session would add$/m);
+  assert.deepEqual(/^Views \(3\)\n([\s\S]*?)\n\n/m.exec(before.stdout)?.[1]?.split('\n'), [
+    '  /some/mcp  known        without prefixes; tools ask  auth none',
+    '  /all       all servers  with prefixes                auth as above; scopes use',
+    '  /short     known        without prefixes             auth as above',
+  ]);
 
   await firstRun(t, file);
   const { code, stdout, stderr } = await runCli(t, ['validate', file]);

@@ -12,6 +12,7 @@ import { rawUpstream } from '../support/raw-upstream.js';
 import { modernRpc, rpc } from '../support/rpc.js';
 
 const PAGE = readFileSync(join(packageRoot, 'docs/routing.md'), 'utf8');
+const VIEWS = /^```yaml\n# views\.yaml\n([\s\S]*?)^```$/m.exec(PAGE)?.[1] ?? '';
 const CONFIG = /^```yaml\n# routing\.yaml\n([\s\S]*?)^```$/m.exec(PAGE)?.[1] ?? '';
 const COMMANDS = [...PAGE.matchAll(/^```console\n\$ (.*)\n([\s\S]*?)^```$/gm)].map(([, command = '', output = '']) => ({
   command,
@@ -58,12 +59,15 @@ async function started(t: TestScope) {
 
 test('docs/routing.md', async (t) => {
   const { file, origin, admin } = await started(t);
+  const views = join(file, '..', 'views.yaml');
+  await writeFile(views, VIEWS);
+  const files: Readonly<Record<string, string>> = { 'routing.yaml': file, 'views.yaml': views };
   assert.ok(COMMANDS.length >= 4);
 
   for (const { command, output } of COMMANDS.filter((each) => each.command.startsWith('switchyard explain'))) {
     await t.test(command, async (scope) => {
       const words = [...command.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '');
-      const args = words.slice(1).map((word) => (word === 'routing.yaml' ? file : word));
+      const args = words.slice(1).map((word) => files[word] ?? word);
       const { code, stderr, stdout } = await runCli(
         scope,
         args.map((word) => (word === 'http://127.0.0.1:9090' ? admin : word)),

@@ -1,6 +1,8 @@
 /** Views, and lists that show a client only what it may call; through a running gateway. */
 import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
+import { ATTEMPTS } from '../support/attempts.js';
 import { startGateway } from '../support/gateway.js';
 import { eventually, type TestScope } from '../support/process.js';
 import { rawUpstream } from '../support/raw-upstream.js';
@@ -22,7 +24,7 @@ async function upstream(scope: TestScope, tools: readonly string[], uri: string)
       else if (method === 'resources/read') answer.result({ contents: [{ uri: params.uri, text: uri }] });
       else answer.result({ content: [{ type: 'text', text: params.name }] });
     },
-    { tools: tools.map(tool), capabilities: { resources: {}, prompts: {} } },
+    { tools: tools.map(tool), capabilities: { resources: {}, prompts: {} }, instructions: `How to use ${uri}` },
   );
 }
 
@@ -34,6 +36,100 @@ const auth = {
   },
 };
 const as = (who: 'low' | 'high') => ({ authorization: `Bearer ${who}-token-of-some-length` });
+
+/** Views beside {@link auth}, with a subject of the same name, keys in a header, tokens of another issuer, and none at all. */
+const ownAuth = {
+  '/twin/mcp': { auth: { type: 'bearer', tokens: { low: { token: 'low-token-of-the-twin', scopes: ['admin'] } } } },
+  '/team/mcp': {
+    auth: [
+      { type: 'apiKey', header: 'X-Team-Key', keys: { low: { key: 'team-key-of-low', scopes: 'use' } } },
+      {
+        type: 'jwt',
+        issuer: 'https://team.example',
+        audience: 'team',
+        secret: 'a secret of at least thirty-two characters',
+      },
+    ],
+  },
+  '/open': { auth: { type: 'none' } },
+};
+const TEAM_CHALLENGE =
+  /^Bearer (error="invalid_token", )?resource_metadata="[^"]*\/\.well-known\/oauth-protected-resource(\/team\/(mcp|sse|ws))?", ApiKey realm="mcp\/team", header="x-team-key"$/;
+
+/** A credential is good at the endpoints of its providers and at no other, on every transport. */
+async function checkOwnAuth(origin: string): Promise<void> {
+  const credentials = {
+    gateway: as('low'),
+    twin: { authorization: 'Bearer low-token-of-the-twin' },
+    team: { 'x-team-key': 'team-key-of-low' },
+    none: {},
+  };
+  const accepted: Record<string, readonly string[]> = {
+    '': ['gateway'],
+    '/same': ['gateway'],
+    '/twin': ['twin'],
+    '/team': ['team'],
+    '/open': Object.keys(credentials),
+  };
+  for (const [base, good] of Object.entries(accepted)) {
+    // Twice, since the second time verdicts are remembered.
+    for (const who of [...Object.keys(credentials), ...Object.keys(credentials)] as (keyof typeof credentials)[]) {
+      for (const [transport, attempt] of Object.entries(ATTEMPTS)) {
+        const { challenge, status } = await attempt(origin + base, credentials[who]);
+        assert.equal(status, good.includes(who) ? 200 : 401, `${who} at ${base} over ${transport}`);
+        if (base === '/team' && status === 401) assert.match(challenge, TEAM_CHALLENGE, transport);
+      }
+    }
+  }
+
+  const metadata = async (path: string) => {
+    const { status, text } = await rpc(`${origin}/.well-known/oauth-protected-resource${path}`, undefined, {}, GET);
+    return status === 200 ? JSON.parse(text) : status;
+  };
+  const team = await metadata('/team/mcp');
+  assert.deepEqual(team.authorization_servers, ['https://team.example']);
+  assert.deepEqual(team.scopes_supported, ['team']);
+  assert.equal(team.resource, `${origin}/team/mcp`);
+  const same = await metadata('/same/mcp');
+  assert.deepEqual([same.authorization_servers, same.scopes_supported], [undefined, undefined]);
+  assert.deepEqual((await metadata('/ops/mcp')).scopes_supported, ['admin']);
+  assert.equal(await metadata('/open'), 404);
+  assert.equal((await rpc(`${origin}/team`, undefined, {}, { method: 'HEAD' })).status, 401);
+  assert.equal((await rpc(`${origin}/open`, undefined, {}, { method: 'HEAD' })).status, 404);
+
+  // The same subject of another view is somebody else, and a session belongs to one path.
+  const session = await openSession(`${origin}/mcp`, { headers: as('low') });
+  const tools = { jsonrpc: '2.0', id: 1, method: 'tools/list' };
+  const used = async (path: string, headers: Record<string, string>) =>
+    (await rpc(origin + path, tools, { ...session.headers, authorization: '', ...headers })).status;
+  assert.equal(await used('/', as('low')), 200);
+  assert.equal(await used('/same', as('low')), 404);
+  assert.equal(await used('/twin', credentials.twin), 404);
+  assert.equal(await used('/open', {}), 404);
+  const ended = await rpc(`${origin}/same`, undefined, session.headers, { method: 'DELETE' });
+  assert.equal(ended.status, 404);
+  const again = await rpc(`${origin}/same`, INITIALIZE, session.headers);
+  assert.equal(again.status, 200, 'a session of another path is none');
+  const own = again.headers.get('mcp-session-id') ?? '';
+  assert.equal(await used('/same', { ...as('low'), 'mcp-session-id': own }), 200);
+  assert.equal(await used('/mcp', { ...as('low'), 'mcp-session-id': own }), 404);
+
+  const aborter = new AbortController();
+  const stream = await fetch(`${origin}/same/sse`, { headers: as('low'), signal: aborter.signal });
+  const { value } = await stream.body!.getReader().read();
+  const posted = /\/same(\/messages\S*)/.exec(Buffer.from(value!).toString())?.[1] ?? '';
+  assert.equal((await rpc(`${origin}${posted}`, INITIALIZE, as('low'))).status, 404);
+  assert.equal((await rpc(`${origin}/same${posted}`, INITIALIZE, as('low'))).status, 202);
+  aborter.abort();
+}
+
+const GET = { method: 'GET' };
+const INITIALIZE = {
+  jsonrpc: '2.0',
+  id: 1,
+  method: 'initialize',
+  params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'test', version: '1' } },
+};
 
 for (const frontEnd of ['uws', 'node'] as const) {
   describe(`views on ${frontEnd}`, () => {
@@ -100,11 +196,13 @@ for (const frontEnd of ['uws', 'node'] as const) {
       assert.equal((await rpc(`${origin}/usersmcp`, {})).status, 404);
     });
 
-    it('need their scopes for every request', async (scope) => {
+    it('need their scopes for every request, and have providers of their own', async (scope) => {
       const ops = await upstream(scope, ['drop'], 'ops://one');
+      const views = { '/ops/mcp': { requiredScopes: ['admin'] }, '/same': {}, ...ownAuth };
+      const routes = [{ match: { tools: '*', paths: '/team/mcp' }, requiredScopes: 'team' }];
       const gateway = await startGateway(
         scope,
-        { auth, mcpServers: { ops: { url: ops.url } }, views: { '/ops/mcp': { requiredScopes: ['admin'] } } },
+        { auth, mcpServers: { ops: { url: ops.url } }, routes, views },
         { frontEnd },
       );
       const url = gateway.url.replace(/\/mcp$/, '/ops/mcp');
@@ -115,6 +213,22 @@ for (const frontEnd of ['uws', 'node'] as const) {
       }
       assert.equal((await modernRpc(url, 'tools/list', {}, { headers: as('high') })).status, 200);
       assert.equal((await modernRpc(gateway.url, 'tools/list', {}, { headers: as('low') })).status, 200);
+      await checkOwnAuth(gateway.origin);
+
+      // A reload that takes the providers of a view away ends who came in by them.
+      const twin = { authorization: 'Bearer low-token-of-the-twin' };
+      const socket = await openWebSocket(scope, `${gateway.origin}/twin`, twin);
+      const config = JSON.parse(await readFile(gateway.configFile, 'utf8'));
+      const { '/open': _, ...kept } = config.views;
+      await writeFile(gateway.configFile, JSON.stringify({ ...config, views: { ...kept, '/twin/mcp': {} } }));
+      gateway.process.child.kill('SIGHUP');
+      await eventually('the connection is closed', () => socket.closed);
+      const status = async (path: string, headers: Record<string, string>) =>
+        (await modernRpc(gateway.origin + path, 'tools/list', {}, { headers })).status;
+      assert.equal(await status('/twin', twin), 401);
+      assert.equal(await status('/twin', as('low')), 200);
+      assert.equal(await status('/team', { 'x-team-key': 'team-key-of-low' }), 200);
+      assert.equal(await status('/open', {}), 404);
     });
 
     it('what a client may not call is not listed, and answers as what does not exist', async (scope) => {
@@ -125,6 +239,7 @@ for (const frontEnd of ['uws', 'node'] as const) {
           auth,
           mcpServers: { ops: { url: ops.url }, more: { url: (await upstream(scope, ['x'], 'more://one')).url } },
           catalog: { pageSize: 2 },
+          views: { '/drop': { tools: 'ops__drop', prompts: 'none', resources: 'ops://*' } },
           routes: [
             { name: 'admin', match: { tools: 'ops__drop', resources: 'ops://*' }, requiredScopes: ['admin'] },
             { name: 'shown', match: { tools: 'ops__make' }, requiredScopes: ['admin'], whenDenied: 'challenge' },
@@ -158,6 +273,20 @@ for (const frontEnd of ['uws', 'node'] as const) {
         'ops://secret',
         'more://one',
       ]);
+
+      // Nobody is told of a server of which it may call nothing; `more` offers nothing in that view, so it has nothing to hide.
+      const toldOf = async (who: 'low' | 'high', path: string) => {
+        const url = gateway.url.replace(/\/mcp$/, path);
+        const modern = (await modernRpc(url, 'server/discover', {}, { headers: as(who) })).message.result;
+        const { message } = (await openSession(url, { headers: as(who) })).initialized;
+        assert.equal(message.result.instructions, modern.instructions, `${who} at ${path}`);
+        return ['ops://secret', 'more://one'].filter((uri) => (modern.instructions ?? '').includes(`use ${uri}`));
+      };
+      assert.deepEqual(await toldOf('low', '/mcp'), ['ops://secret', 'more://one'], 'some of ops may be called');
+      for (let time = 0; time < 2; time += 1) {
+        assert.deepEqual(await toldOf('high', '/drop'), ['ops://secret', 'more://one']);
+        assert.deepEqual(await toldOf('low', '/drop'), ['more://one']);
+      }
 
       const answer = async (who: 'low' | 'high', name: string) => {
         const { headers, status, text } = await ask(who, 'tools/call', { name, arguments: {} });

@@ -201,10 +201,12 @@ export async function everywhere({ folder, script, echoPort }: DispatchFixture, 
   return config;
 }
 
-/** Other authentication, for the places that the first configuration cannot have; in a list, too. */
-export function otherAuth(canaries: Canaries, publicKeyFile: string): unknown[] {
-  const single = otherProviders(canaries, publicKeyFile, 'auth');
-  return [...single, ...otherProviders(canaries, publicKeyFile, 'auth[]').map((one) => [one])];
+/** Other authentication, for the places that the first configuration cannot have; in a list and of a view, too. */
+export function otherAuth(canaries: Canaries, publicKeyFile: string): object[] {
+  const at = (base: string): object[] => otherProviders(canaries, publicKeyFile, base);
+  const views = [...at('views.*.auth'), ...at('views.*.auth[]').map((one) => [one])];
+  const auths = [...at('auth'), ...at('auth[]').map((one) => [one])];
+  return auths.map((auth, i) => ({ auth, views: { '/own': { auth: views[i] } } }));
 }
 
 function otherProviders(canaries: Canaries, publicKeyFile: string, base: string): Record<string, unknown>[] {

@@ -48,7 +48,7 @@ test('validate shows nothing that came from a variable, whatever the place, and 
     singleTexts(canaries),
     ruleTexts(canaries),
     ...policyTexts(canaries),
-    ...otherAuth(canaries, keyFile).map((auth) => ({ auth })),
+    ...otherAuth(canaries, keyFile),
   ];
   const missing = placesOf().texts.filter((place) => !canaries.placed.has(place));
   assert.deepEqual(missing, [], 'these places of the schema are not tried: add them above');

@@ -51,7 +51,7 @@ function fixture(
   const broken: unknown[] = [];
   const decoded: Exchange[] = [];
   const write = new WriteStage({
-    config: { current: { auth: authOf(), publicUrl: null, cache: { headers: false, meta: false } } },
+    config: { current: { auth: authOf(), views: [], publicUrl: null, cache: { headers: false, meta: false } } },
     identity: { serverInfo: NO_BYTES, serverName: () => null, serverReason: () => null },
     catalogs: { unknownName: () => '' },
     cache: { store: () => {}, release: () => {} },

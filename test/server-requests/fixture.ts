@@ -109,7 +109,7 @@ export function fixture(limits: { maxServerRequests?: number; answerMs?: number;
   const config = { current: { limits: all } };
   const write = new WriteStage({
     routes: { variantHead: () => [] },
-    config: { current: { auth: authOf(), publicUrl: null, cache: { headers: false, meta: false } } },
+    config: { current: { auth: authOf(), views: [], publicUrl: null, cache: { headers: false, meta: false } } },
     identity: { serverInfo: NO_BYTES, serverName: () => null, serverReason: () => null },
     catalogs: { unknownName: () => '' },
     cache: { store: () => {}, release: (exchange) => released.push(exchange) },

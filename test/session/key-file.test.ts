@@ -139,6 +139,7 @@ test('without a secret and a file sessions survive a reload within the process',
     clientInfo: Buffer.alloc(0),
     subject: new Int32Array(4),
     issuedAt: 1000,
+    viewBase: '',
   };
   const id = openSealer(none).seal(session);
   assert.ok(openSealer(none).open(id, 1000, 60) !== null);

@@ -36,7 +36,7 @@ function fixture(scope: TestScope, providers: readonly AuthProvider[] = []) {
   const names = new Map<RightHolder, string>();
   const state = { snapshot: 1, revocation: 0, free: Number.POSITIVE_INFINITY, most: 0 };
   const rights = new Rights({
-    config: { current: { auth: { providers } } },
+    config: { current: { auth: { providers }, views: [] } },
     epochs: { snapshot: () => state.snapshot, revocation: () => state.revocation },
     policy: {
       ask: ({ caller: { token }, name: uri }, answer) => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { MAX_CAPABILITIES, MAX_CLIENT_INFO, SessionSealer } from '../../src/session/seal.js';
+import { MAX_CAPABILITIES, MAX_CLIENT_INFO, MAX_VIEW_BASE, SessionSealer } from '../../src/session/seal.js';
 
 const SECRET = 'a secret that is long enough to be one';
 const OTHER = 'another secret that is as long as it is';
@@ -14,6 +14,7 @@ const sealed = fc.record({
   clientInfo: fc.uint8Array({ maxLength: MAX_CLIENT_INFO }),
   subject: fc.int32Array({ minLength: 4, maxLength: 4 }),
   issuedAt: fc.integer({ min: NOW - TTL, max: NOW + 60 }),
+  viewBase: fc.constantFrom('', '/users', `/${'u'.repeat(MAX_VIEW_BASE - 1)}`),
 });
 
 function example(): Parameters<SessionSealer['seal']>[0] {
@@ -23,6 +24,7 @@ function example(): Parameters<SessionSealer['seal']>[0] {
     clientInfo: Buffer.from('{"name":"c","version":"1"}'),
     subject: Int32Array.of(1, -2, 3, -4),
     issuedAt: NOW,
+    viewBase: '',
   };
 }
 
@@ -31,7 +33,7 @@ test('a sealed session opens again; ids are visible ASCII of bounded length, dif
   fc.assert(
     fc.property(sealed, (session) => {
       const id = sealer.seal(session);
-      assert.match(id, /^[\x21-\x7e]{1,2200}$/);
+      assert.match(id, /^[\x21-\x7e]{1,2350}$/);
       assert.notEqual(sealer.seal(session), id);
       const opened = sealer.open(id, NOW, TTL);
       assert.ok(opened !== null);
@@ -40,6 +42,7 @@ test('a sealed session opens again; ids are visible ASCII of bounded length, dif
       assert.deepEqual(Buffer.from(opened.clientInfo), Buffer.from(session.clientInfo));
       assert.deepEqual(opened.subject, session.subject);
       assert.equal(opened.issuedAt, session.issuedAt);
+      assert.equal(opened.viewBase, session.viewBase);
     }),
   );
 });
@@ -116,4 +119,5 @@ test('short secrets, no secrets and oversized claims are refused', () => {
   const sealer = new SessionSealer([SECRET]);
   assert.throws(() => sealer.seal({ ...example(), capabilities: new Uint8Array(MAX_CAPABILITIES + 1) }), RangeError);
   assert.throws(() => sealer.seal({ ...example(), clientInfo: new Uint8Array(MAX_CLIENT_INFO + 1) }), RangeError);
+  assert.throws(() => sealer.seal({ ...example(), viewBase: '/'.repeat(MAX_VIEW_BASE + 1) }), RangeError);
 });

@@ -13,7 +13,8 @@ export type ProviderLike =
 
 /** The `auth` of a snapshot with these providers. */
 export function authOf(...likes: readonly ProviderLike[]): AuthSnapshot {
-  return { providers: likes.flatMap((like) => provider(like) ?? []), resourceMetadata: null, authorizationServers: [] };
+  const providers = likes.flatMap((like) => provider(like) ?? []);
+  return { realm: '', providers, resourceMetadata: null, authorizationServers: [] };
 }
 
 function provider(like: ProviderLike): AuthProvider | null {

@@ -78,6 +78,7 @@ export async function rawUpstream(
     /** null = the script answers `tools/list`. */
     tools?: readonly object[] | null;
     capabilities?: object;
+    instructions?: string;
     streams?: Script;
   } = {},
 ): Promise<RawUpstream> {
@@ -85,6 +86,7 @@ export async function rawUpstream(
   const offer = {
     tools: options.tools === undefined ? RAW_TOOLS : options.tools,
     capabilities: { tools: {}, ...options.capabilities },
+    instructions: options.instructions,
   };
   const requests: ReceivedRequest[] = [];
   let current = script;
@@ -181,7 +183,11 @@ function makeAnswer(request: ReceivedRequest, response: ServerResponse): Answer 
 /** Answers what a gateway asks before it can send calls. Says whether it did. */
 function handshake(
   family: 'legacy' | 'modern' | 'none',
-  { tools, capabilities }: { tools: readonly object[] | null; capabilities: object },
+  {
+    tools,
+    capabilities,
+    instructions,
+  }: { tools: readonly object[] | null; capabilities: object; instructions: string | undefined },
   request: ReceivedRequest,
   answer: Answer,
 ): boolean {
@@ -194,7 +200,7 @@ function handshake(
   else {
     switch (request.message?.method) {
       case 'server/discover':
-        if (modern) answer.result({ ...complete, supportedVersions: ['2026-07-28'], capabilities });
+        if (modern) answer.result({ ...complete, supportedVersions: ['2026-07-28'], capabilities, instructions });
         else error(request, answer, -32601, 'Method not found');
         return true;
       case 'initialize':
@@ -203,7 +209,10 @@ function handshake(
           error(request, answer, -32022, 'Unsupported protocol version', data);
         } else {
           const { protocolVersion } = request.message.params;
-          answer.result({ protocolVersion, capabilities, serverInfo }, { 'mcp-session-id': 'raw-session' });
+          answer.result(
+            { protocolVersion, capabilities, serverInfo, instructions },
+            { 'mcp-session-id': 'raw-session' },
+          );
         }
         return true;
       case 'notifications/initialized':

@@ -50,7 +50,15 @@ export function route(name: string, changes: Partial<RouteSnapshot> = {}): Route
 
 /** A view that offers everything, but for the changes. */
 export function view(changes: Partial<ViewSnapshot> = {}): ViewSnapshot {
-  const all = { servers: null, tools: [], prompts: [], resources: [], hasPrefixes: true, requiredScopes: [] };
+  const all = {
+    servers: null,
+    tools: [],
+    prompts: [],
+    resources: [],
+    hasPrefixes: true,
+    requiredScopes: [],
+    auth: null,
+  };
   return { path: '/mcp', base: '', ...all, ...changes };
 }
 

@@ -7,7 +7,7 @@ import type { BasicProvider } from '../../src/config/auth-snapshot.js';
 import { errorNumber } from '../../src/errors.js';
 import type { Inquiries } from './inquiries.js';
 import { NEVER, type Principal, principal } from './principal.js';
-import { type Accepted, type Judge, type Refused, refused, type VerifierContext } from './verifier.js';
+import { type Accepted, type Judge, type ProviderContext, type Refused, refused } from './verifier.js';
 
 const INVALID_TOKEN = errorNumber('GW_INVALID_TOKEN');
 const AUTH_UNAVAILABLE = errorNumber('GW_AUTH_UNAVAILABLE');
@@ -31,13 +31,13 @@ export class BasicUsers implements Judge {
   readonly #maxWaiting: number;
   readonly #inquiries: Inquiries;
 
-  constructor({ users, maxWaiting }: BasicProvider, { inquiries }: VerifierContext) {
+  constructor({ users, maxWaiting }: BasicProvider, { inquiries, realm }: ProviderContext) {
     this.#maxWaiting = maxWaiting;
     this.#inquiries = inquiries;
     for (const user of users) {
       const isHashed = HASHED.test(user.password);
       this.#users.set(user.subject, {
-        principal: principal('basic', '', user, NEVER),
+        principal: principal(realm, 'basic', '', user, NEVER),
         digest: isHashed ? null : sha256(user.password),
         hash: isHashed ? user.password : '',
       });

@@ -11,7 +11,7 @@ import { JwtIssuer } from './jwt.js';
 import { ANONYMOUS, type Principal } from './principal.js';
 import { ProxyHeaders } from './proxy-header.js';
 import { CredentialTable } from './table.js';
-import { CredentialVerifier, type Judge, type VerifierContext } from './verifier.js';
+import { CredentialVerifier, type Judge, type ProviderContext, type VerifierContext } from './verifier.js';
 
 const UNAUTHENTICATED = errorNumber('GW_UNAUTHENTICATED');
 const INVALID_TOKEN = errorNumber('GW_INVALID_TOKEN');
@@ -19,25 +19,25 @@ const INVALID_TOKEN = errorNumber('GW_INVALID_TOKEN');
 type ProviderTable = {
   readonly [Type in AuthProvider['type']]: (
     provider: Extract<AuthProvider, { type: Type }>,
-    context: VerifierContext,
+    context: ProviderContext,
     isOnly: boolean,
   ) => CredentialTable | Judge;
 };
 
 /** One row for each type of provider. `isOnly`: no other one takes credentials of its scheme. */
 const PROVIDERS: ProviderTable = {
-  bearer: ({ type, tokens }) => new CredentialTable(type, tokens),
-  apiKey: ({ type, tokens }) => new CredentialTable(type, tokens),
+  bearer: ({ type, tokens }, { realm }) => new CredentialTable(realm, type, tokens),
+  apiKey: ({ type, tokens }, { realm }) => new CredentialTable(realm, type, tokens),
   basic: (provider, context) => new BasicUsers(provider, context),
   jwt: (provider, context, isOnly) => new JwtIssuer(provider, context, isOnly),
   oauth2: (provider, context) => new Introspection(provider, context),
-  proxyHeader: () => new ProxyHeaders(),
+  proxyHeader: (_, { realm }) => new ProxyHeaders(realm),
 };
 
 /** Outcome of {@link Authenticator.check}. */
 export const Outcome = { pending: 0, known: 1, refused: 2 } as const;
 
-/** Checks credentials against the authentication settings. `principal` and `error` are the last outcome. One per worker and settings. */
+/** Checks credentials against one `auth`. `principal` and `error` are the last outcome. One per worker and settings: authenticators.ts. */
 export class Authenticator {
   principal: Principal = ANONYMOUS;
   /** Error number of a refusal. */
@@ -46,13 +46,13 @@ export class Authenticator {
   /** By scheme; null = no provider takes it. */
   readonly #verifiers: readonly (CredentialVerifier | null)[];
 
-  constructor({ providers }: AuthSnapshot, context: VerifierContext) {
+  constructor({ providers, realm }: AuthSnapshot, context: VerifierContext) {
     this.#counters = context.counters;
     const schemes = Math.max(-1, ...providers.map(({ scheme }) => scheme)) + 1;
     this.#verifiers = Array.from({ length: schemes }, (_, scheme) =>
       verifierOf(
         providers.filter((provider) => provider.scheme === scheme),
-        context,
+        { ...context, realm },
       ),
     );
   }
@@ -107,7 +107,7 @@ export class Authenticator {
   }
 }
 
-function verifierOf(providers: readonly AuthProvider[], context: VerifierContext): CredentialVerifier | null {
+function verifierOf(providers: readonly AuthProvider[], context: ProviderContext): CredentialVerifier | null {
   if (providers.length === 0) return null;
   let table: CredentialTable | null = null;
   const judges: Judge[] = [];
@@ -115,7 +115,7 @@ function verifierOf(providers: readonly AuthProvider[], context: VerifierContext
     // The row of a type takes the settings of that type, which the compiler cannot see through the index.
     const create = PROVIDERS[provider.type] as (
       provider: AuthProvider,
-      context: VerifierContext,
+      context: ProviderContext,
       isOnly: boolean,
     ) => CredentialTable | Judge;
     const made = create(provider, context, providers.length === 1);

@@ -7,7 +7,7 @@ import { errorNumber } from '../../src/errors.js';
 import { claimList } from './claims.js';
 import type { Inquiries } from './inquiries.js';
 import { NEVER, principal } from './principal.js';
-import { type Accepted, type Judge, type RefusalLog, type Refused, refused, type VerifierContext } from './verifier.js';
+import { type Accepted, type Judge, type ProviderContext, type RefusalLog, type Refused, refused } from './verifier.js';
 
 const INVALID_TOKEN = errorNumber('GW_INVALID_TOKEN');
 const AUTH_UNAVAILABLE = errorNumber('GW_AUTH_UNAVAILABLE');
@@ -22,10 +22,12 @@ for (const byte of Buffer.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv
 /** See the file comment. One per worker and authentication settings. */
 export class Introspection implements Judge {
   readonly #settings: IntrospectionProvider;
+  readonly #realm: string;
   readonly #inquiries: Inquiries;
   readonly #refusals: RefusalLog;
 
-  constructor(settings: IntrospectionProvider, { inquiries, refusals }: VerifierContext) {
+  constructor(settings: IntrospectionProvider, { inquiries, realm, refusals }: ProviderContext) {
+    this.#realm = realm;
     this.#settings = settings;
     this.#inquiries = inquiries;
     this.#refusals = refusals;
@@ -39,7 +41,9 @@ export class Introspection implements Judge {
 
   async judge(token: string): Promise<Accepted | Refused> {
     const settings = this.#settings;
-    const answer = await this.#inquiries.ask({ kind: 'introspect', url: settings.introspectionUrl, token });
+    const realm = this.#realm;
+    const url = settings.introspectionUrl;
+    const answer = await this.#inquiries.ask({ kind: 'introspect', realm, url, token });
     if (answer.outcome === 'unavailable') return refused(AUTH_UNAVAILABLE, false);
     // The front remembers it, for `negativeCacheMs`.
     if (answer.outcome !== 'active') return refused(INVALID_TOKEN, false);
@@ -66,7 +70,7 @@ export class Introspection implements Judge {
       scopes: claimList(claims, settings.scopeClaims),
       permissions: claimList(claims, settings.permissionClaims),
     };
-    const found = principal('oauth2', settings.introspectionUrl, grant, Math.min(NEVER, until));
+    const found = principal(realm, 'oauth2', url, grant, Math.min(NEVER, until));
     return { principal: found, issuedAt: typeof iat === 'number' ? iat : null, tolerance: 0 };
   }
 }

@@ -18,10 +18,10 @@ import {
   type Accepted,
   type Judge,
   NOT_MINE,
+  type ProviderContext,
   type RefusalLog,
   type Refused,
   refused,
-  type VerifierContext,
 } from './verifier.js';
 
 type LocalKeys = ReturnType<typeof createLocalJWKSet>;
@@ -35,6 +35,7 @@ export const MAX_TOKEN_BYTES = 8192;
 /** Verifies tokens of one issuer. One per worker, provider and authentication settings. */
 export class JwtIssuer implements Judge {
   readonly #auth: JwtProvider;
+  readonly #realm: string;
   readonly #options: JWTVerifyOptions;
   /** Keys of `jwksUrl`; null = the configuration has the key. */
   readonly #keys: KeySource | null;
@@ -47,8 +48,9 @@ export class JwtIssuer implements Judge {
   #keyVersion = 0;
 
   /** @param isOnly no other provider takes bearer tokens */
-  constructor(auth: JwtProvider, { keys, refusals }: VerifierContext, isOnly: boolean) {
+  constructor(auth: JwtProvider, { keys, realm, refusals }: ProviderContext, isOnly: boolean) {
     this.#auth = auth;
+    this.#realm = realm;
     this.#keys = auth.jwksUrl === null ? null : keys.of(auth.jwksUrl);
     this.#refusals = refusals;
     this.#hasOthers = !isOnly;
@@ -177,7 +179,7 @@ export class JwtIssuer implements Judge {
       scopes: claimList(payload, scopeClaims),
       permissions: claimList(payload, permissionClaims),
     };
-    return principal('jwt', payload.iss ?? '', grant, expiresAt);
+    return principal(this.#realm, 'jwt', payload.iss ?? '', grant, expiresAt);
   }
 }
 

@@ -12,7 +12,7 @@ export interface Principal {
   readonly permissions: ReadonlySet<string>;
   /** Facts of the configuration about it; the gateway gives them no meaning. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** 128 bits over provider, issuer and subject; all 0 = anonymous. */
+  /** 128 bits over realm, provider, issuer and subject; all 0 = anonymous. */
   readonly digest: Int32Array;
   /** Seconds since the epoch; {@link NEVER} when the credential does not expire by itself. */
   readonly expiresAt: number;
@@ -39,12 +39,14 @@ function digest128(...parts: readonly string[]): Int32Array {
 }
 
 /**
- * A principal. The same subject is another principal with another provider or issuer.
+ * A principal. The same subject is another principal in another realm, or with another provider or issuer.
  *
+ * @param realm see `AuthSnapshot.realm`
  * @param kind type of the provider
  * @param issuer '' where the configuration itself names the subjects
  */
 export function principal(
+  realm: string,
   kind: string,
   issuer: string,
   { subject, scopes, permissions, metadata = NO_METADATA }: Omit<Grant, 'metadata'> & Partial<Pick<Grant, 'metadata'>>,
@@ -55,7 +57,8 @@ export function principal(
     scopes: new Set(scopes),
     permissions: new Set(permissions),
     metadata,
-    digest: digest128(kind, issuer, subject),
+    // Without the realm of the gateway itself, so that sessions outlive the first view with `auth`.
+    digest: realm === '' ? digest128(kind, issuer, subject) : digest128(kind, issuer, subject, realm),
     expiresAt,
   };
 }

@@ -12,6 +12,13 @@ const MAX_BYTES = 8_192;
  * passes the values of the headers joined by {@link CREDENTIAL_SEPARATOR}.
  */
 export class ProxyHeaders implements Judge {
+  readonly #realm: string;
+
+  /** @param realm see `AuthSnapshot.realm` */
+  constructor(realm: string) {
+    this.#realm = realm;
+  }
+
   fits(_bytes: Uint8Array, start: number, end: number): boolean {
     return end > start && end - start <= MAX_BYTES;
   }
@@ -20,7 +27,11 @@ export class ProxyHeaders implements Judge {
     const [subject = '', scopes = '', permissions = ''] = credential.split(CREDENTIAL_SEPARATOR);
     if (subject === '') return Promise.resolve(refused(INVALID_TOKEN));
     const grant = { subject, scopes: listOf(scopes), permissions: listOf(permissions) };
-    return Promise.resolve({ principal: principal('proxyHeader', '', grant, NEVER), issuedAt: null, tolerance: 0 });
+    return Promise.resolve({
+      principal: principal(this.#realm, 'proxyHeader', '', grant, NEVER),
+      issuedAt: null,
+      tolerance: 0,
+    });
   }
 }
 

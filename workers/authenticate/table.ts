@@ -9,11 +9,11 @@ import { NEVER, type Principal, principal } from './principal.js';
 export class CredentialTable {
   readonly #principals = new Map<string, Principal>();
 
-  /** @param kind of the provider: subjects of another kind are others */
-  constructor(kind: string, entries: readonly (Grant & { readonly token: string })[]) {
+  /** @param realm, kind of the provider: subjects of others are other principals */
+  constructor(realm: string, kind: string, entries: readonly (Grant & { readonly token: string })[]) {
     for (const entry of entries) {
       const bytes = Buffer.from(entry.token);
-      this.#principals.set(digestOf(bytes, 0, bytes.length), principal(kind, '', entry, NEVER));
+      this.#principals.set(digestOf(bytes, 0, bytes.length), principal(realm, kind, '', entry, NEVER));
     }
   }
 

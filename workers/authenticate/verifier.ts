@@ -59,13 +59,19 @@ export interface RefusalLog {
   tokenRefused(why: string): void;
 }
 
-/** What providers may use of the worker. */
+/** What verifiers may use of the worker. */
 export interface VerifierContext {
   readonly counters: Counters;
   readonly keys: KeySources;
   readonly inquiries: Inquiries;
   readonly revoked: Revoked;
   readonly refusals: RefusalLog;
+}
+
+/** The same for one provider. */
+export interface ProviderContext extends VerifierContext {
+  /** See `AuthSnapshot.realm`. */
+  readonly realm: string;
 }
 
 /**

@@ -59,9 +59,9 @@ export function actionOf(method: number, isModern: boolean): number {
   return table[method] ?? Action.none;
 }
 
-/** Whether a method asks for a list of the catalog. */
-export function isList(method: number): boolean {
-  return lists.includes(method);
+/** Whether a method shows what the catalog has: its lists, and what the servers say of themselves. */
+export function showsCatalog(method: number): boolean {
+  return lists.includes(method) || method === Method.initialize || method === Method.discover;
 }
 
 /** The error for a target of an {@link Action} that does not exist. */

@@ -52,7 +52,7 @@ const CALL: CallFacts = {
   findAttribute: () => true,
   has: () => true,
 };
-const CLIENT = principal('bearer', 'bench', { subject: 'ann', scopes: ['use'], permissions: [] }, NEVER);
+const CLIENT = principal('', 'bearer', 'bench', { subject: 'ann', scopes: ['use'], permissions: [] }, NEVER);
 
 /** Two routes that differ in what they ask for: the call meets only the second one. */
 function alternatives(wrong: object, right: object): readonly object[] {

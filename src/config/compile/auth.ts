@@ -26,19 +26,28 @@ type Config<Type extends Written['type']> = Extract<Written, { type: Type }>;
 const TAKEN =
   /^(authorization|proxy-authorization|cookie|host|connection|keep-alive|te|trailer|upgrade|expect|origin|accept|if-none-match|last-event-id|transfer-encoding|content-.*|mcp-.*|sec-.*|access-control-.*)$/;
 
-/** The `auth` of a snapshot: tokens and keys read and checked as far as is possible without a request. */
-export function compileAuth(compilation: Compilation): AuthSnapshot {
-  const { auth } = compilation.loaded.config;
+/**
+ * One `auth` of a snapshot: tokens and keys read and checked as far as is possible without a request.
+ *
+ * @param path of the key in the configuration
+ * @param realm see `AuthSnapshot.realm`
+ */
+export function compileAuth(
+  compilation: Compilation,
+  auth: ResolvedConfig['auth'],
+  path: ConfigPath,
+  realm: string,
+): AuthSnapshot {
   const written = Array.isArray(auth) ? auth : [auth];
   const isList = Array.isArray(auth);
   if (isList && auth.length === 0) {
-    compilation.problem(['auth'], 'must name at least one provider; { type: none } permits everybody');
+    compilation.problem(path, 'must name at least one provider; { type: none } permits everybody');
   }
   const headers = new CredentialHeaders(compilation);
   const providers: AuthProvider[] = [];
   let resourceMetadata: string | null = null;
   written.forEach((one, i) => {
-    const at = isList ? ['auth', i] : ['auth'];
+    const at = isList ? [...path, i] : path;
     if (one.type === 'none') {
       // Beside others it would have to mean that a request without a credential is served.
       if (isList) compilation.problem([...at, 'type'], 'none cannot stand in a list: it permits everybody');
@@ -47,8 +56,8 @@ export function compileAuth(compilation: Compilation): AuthSnapshot {
     providers.push(compileProvider(compilation, one, at, headers));
     resourceMetadata ??= metadataUrl(compilation, one.resourceMetadata, [...at, 'resourceMetadata']);
   });
-  checkTogether(compilation, providers, isList);
-  return { providers, resourceMetadata, authorizationServers: authorizationServers(providers) };
+  checkTogether(compilation, providers, (i) => (isList ? [...path, i] : path));
+  return { realm, providers, resourceMetadata, authorizationServers: authorizationServers(providers) };
 }
 
 /** Scopes as a list; OAuth writes them as one string with spaces (RFC 6749 3.3). */
@@ -247,12 +256,16 @@ function proxyHeader(
 }
 
 /** What providers of one scheme must not have in common, so that one of them decides about a credential. */
-function checkTogether(compilation: Compilation, providers: readonly AuthProvider[], isList: boolean): void {
+function checkTogether(
+  compilation: Compilation,
+  providers: readonly AuthProvider[],
+  pathOf: (position: number) => ConfigPath,
+): void {
   const issuers = new Set<string>();
   const single = new Set<string>();
   const severalJwt = providers.filter(({ type }) => type === 'jwt').length > 1;
   providers.forEach((provider, i) => {
-    const at = isList ? ['auth', i] : ['auth'];
+    const at = pathOf(i);
     if (provider.type === 'jwt') {
       if (provider.issuer === null) {
         if (severalJwt)

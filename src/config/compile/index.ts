@@ -60,12 +60,13 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
   const { config } = loaded;
   const overrides = options.overrides ?? {};
   const host = overrides.host ?? config.host;
-  const auth = compileAuth(compilation);
+  const auth = compileAuth(compilation, config.auth, ['auth'], '');
   const port = overrides.port ?? config.port;
-  const isOpen = auth.providers.length === 0 && port !== false;
-  checkBind(compilation, host, isOpen, overrides.allowUnauthenticated ?? config.allowUnauthenticated);
+  const isPermitted = overrides.allowUnauthenticated ?? config.allowUnauthenticated;
+  const isExposed = port !== false && !isPermitted && isHost(host) && !isLoopbackHost(host);
+  checkBind(compilation, host, isExposed && auth.providers.length === 0);
   const servers = compileServers(compilation);
-  const views = compileViews(compilation, servers, auth.providers.length === 0);
+  const views = compileViews(compilation, servers, auth, isExposed);
   const snapshot: Snapshot = {
     version: options.version ?? 1,
     name: config.name,
@@ -153,9 +154,9 @@ function workerCount(configured: number | 'auto'): number {
   return configured === 'auto' ? Math.min(MAX_AUTO_WORKERS, Math.max(1, availableParallelism() - 1)) : configured;
 }
 
-function checkBind(compilation: Compilation, host: string, isOpen: boolean, isPermitted: boolean): void {
+function checkBind(compilation: Compilation, host: string, isOpen: boolean): void {
   if (!isHost(host)) compilation.problem(['host'], 'must be an IP address or a host name');
-  else if (isOpen && !isPermitted && !isLoopbackHost(host)) {
+  else if (isOpen) {
     compilation.problem(
       ['host'],
       'is reachable from other machines without authentication; set "auth", or set "allowUnauthenticated" to true to permit it',

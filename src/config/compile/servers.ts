@@ -102,8 +102,9 @@ function checkClientCredentials(
   path: ConfigPath,
   takesTokens: boolean,
 ): void {
+  const { auth, views } = compilation.loaded.config;
   const key = entry.passthrough ? [...path, 'passthrough'] : [...path, 'auth'];
-  const providers = [compilation.loaded.config.auth].flat();
+  const providers = [auth, ...Object.values(views).map((view) => view.auth ?? [])].flat();
   // Users, keys and headers of proxies bring no token.
   if (takesTokens && !providers.some(({ type }) => TOKEN_PROVIDERS.has(type))) {
     compilation.problem(key, 'needs tokens of clients that the gateway has verified; set the top-level "auth"');

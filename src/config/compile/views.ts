@@ -1,8 +1,9 @@
+import type { AuthSnapshot } from '../auth-snapshot.js';
 import type { ConfigPath } from '../problems.js';
 import { list } from '../schema/fields.js';
 import type { ServerSnapshot, ViewSnapshot } from '../snapshot.js';
 import { quoteKey } from '../source/index.js';
-import { scopeList } from './auth.js';
+import { compileAuth, scopeList } from './auth.js';
 import type { Compilation } from './compilation.js';
 import { globs, uriPatterns } from './patterns.js';
 import { serverIndex } from './server-index.js';
@@ -12,19 +13,29 @@ const MAX_VIEWS = 256;
 
 /** The view of the endpoint that offers everything. */
 function everything(path: string): ViewSnapshot {
-  const all = { servers: null, tools: [], prompts: [], resources: [], hasPrefixes: true, requiredScopes: [] };
+  const all = {
+    servers: null,
+    tools: [],
+    prompts: [],
+    resources: [],
+    hasPrefixes: true,
+    requiredScopes: [],
+    auth: null,
+  };
   return { path, base: '', ...all };
 }
 
 /**
  * The endpoint that offers everything, then `views`, then those of `mcpServers.NAME.path`.
  *
- * @param isOpen nobody authenticates
+ * @param auth what decides about clients where a view has no `auth` of its own
+ * @param isExposed whether an endpoint without authentication must not be opened
  */
 export function compileViews(
   compilation: Compilation,
   servers: readonly ServerSnapshot[],
-  isOpen: boolean,
+  auth: AuthSnapshot,
+  isExposed: boolean,
 ): ViewSnapshot[] {
   const { config } = compilation.loaded;
   const indexes = new Map(servers.map((server, index) => [server.name, index]));
@@ -38,9 +49,11 @@ export function compileViews(
   };
   for (const [key, view] of Object.entries(config.views)) {
     const path = ['views', key];
+    const paths = pathsOf(key);
+    const own = view.auth === undefined ? null : compileAuth(compilation, view.auth, [...path, 'auth'], paths.base);
     add(
       {
-        ...pathsOf(key),
+        ...paths,
         servers:
           view.servers === undefined
             ? null
@@ -50,11 +63,18 @@ export function compileViews(
         resources: uriPatterns(compilation, view.resources, [...path, 'resources']) as string[],
         hasPrefixes: view.prefix,
         requiredScopes: scopeList(view.requiredScopes),
+        auth: own,
       },
       path,
     );
-    if (isOpen && view.requiredScopes !== undefined) {
+    if ((own ?? auth).providers.length === 0 && view.requiredScopes !== undefined) {
       compilation.problem([...path, 'requiredScopes'], 'nobody has scopes without "auth"');
+    }
+    if (isExposed && own?.providers.length === 0) {
+      compilation.problem(
+        [...path, 'auth'],
+        'opens this path to everybody on a "host" that is reachable from other machines; set "allowUnauthenticated" to true to permit it',
+      );
     }
   }
   for (const [name, { path }] of Object.entries(config.mcpServers)) {
@@ -72,7 +92,7 @@ export function compileViews(
 }
 
 /** `/users/mcp` and `/users` are the same view: both are its endpoint, and `/users/ws` is its WebSocket. */
-function pathsOf(written: string): Pick<ViewSnapshot, 'path' | 'base'> {
+export function pathsOf(written: string): Pick<ViewSnapshot, 'path' | 'base'> {
   const path = written.endsWith('/') ? written.slice(0, -1) : written;
   return { path, base: path.endsWith('/mcp') ? path.slice(0, -'/mcp'.length) : path };
 }

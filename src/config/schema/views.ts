@@ -1,5 +1,6 @@
 /** Endpoints with paths and lists of their own. */
 import { z } from 'zod';
+import { authSchema } from './auth.js';
 import { alias, flag, strings } from './fields.js';
 
 /** First segments of paths that the gateway serves on every endpoint, so that no view begins with them. */
@@ -30,4 +31,9 @@ export const viewSchema = z.strictObject({
     strings().optional().describe('Scopes that every request to this view needs; otherwise the answer is 403.'),
     'scopes',
   ),
+  auth: authSchema
+    .optional()
+    .describe(
+      'Authentication of clients at this path, as the top-level `auth`, in whose place it is: credentials of one are not good for the other. `type: none` opens the view to everybody. Default: the top-level `auth`.',
+    ),
 });

@@ -6,6 +6,7 @@
 import { type Decoder, Flag, Kind, Method, ScanStatus } from '../../../native/layout.js';
 import type { AuthSnapshot } from '../../config/auth-snapshot.js';
 import type { Current } from '../../config/current.js';
+import { authAt, type EndpointAuth } from '../../config/endpoint-auth.js';
 import type { ErrorCode } from '../../errors.js';
 import { blankAbsentMembers, hasAbsentMembers } from '../../protocol/absent-members.js';
 import { levelNumber, NO_LEVEL } from '../../protocol/levels.js';
@@ -19,8 +20,8 @@ import { sameName, sameText } from './text.js';
 import { withNormalUri } from './uri.js';
 
 /** What decode reads of the configuration. */
-export interface DecodeConfig {
-  readonly auth: Pick<AuthSnapshot, 'providers'>;
+export interface DecodeConfig extends EndpointAuth<Pick<AuthSnapshot, 'providers'>> {
+  readonly views: readonly { readonly auth: Pick<AuthSnapshot, 'providers'> | null; readonly base: string }[];
   readonly limits: { readonly maxDepth: number };
   readonly sessions: { readonly required: boolean };
 }
@@ -99,16 +100,13 @@ export class DecodeStage {
   /** Takes a POST with its whole body; `bytes[0, length)` are valid during the call only. */
   decode(exchange: Exchange, bytes: Uint8Array, length: number): void {
     const { config, write } = this.#parts;
-    const { auth } = config.current;
+    const { caller, headerless } = exchange.client;
     // On a connection a refusal needs the id of the request, so there the policy refuses after the scan.
-    if (auth.providers.length > 0 && exchange.client.caller.token === '' && !exchange.client.headerless) {
-      write.refuse(
-        exchange,
-        exchange.client.caller.scheme === Scheme.other ? 'GW_INVALID_TOKEN' : 'GW_UNAUTHENTICATED',
-      );
+    if (caller.token === '' && !headerless && authAt(config.current, caller.view).providers.length > 0) {
+      write.refuse(exchange, caller.scheme === Scheme.other ? 'GW_INVALID_TOKEN' : 'GW_UNAUTHENTICATED');
       return;
     }
-    if (!exchange.client.headerless && (exchange.client.accepts & (Accepts.json | Accepts.sse)) === 0) {
+    if (!headerless && (exchange.client.accepts & (Accepts.json | Accepts.sse)) === 0) {
       write.refuse(exchange, 'GW_NOT_ACCEPTABLE');
       return;
     }
@@ -132,11 +130,9 @@ export class DecodeStage {
     exchange.message.spans.clear();
     exchange.message.spans.method = operation;
     exchange.client.era = Era.legacy;
-    if (config.current.auth.providers.length > 0 && exchange.client.caller.token === '') {
-      write.refuse(
-        exchange,
-        exchange.client.caller.scheme === Scheme.other ? 'GW_INVALID_TOKEN' : 'GW_UNAUTHENTICATED',
-      );
+    const { caller } = exchange.client;
+    if (caller.token === '' && authAt(config.current, caller.view).providers.length > 0) {
+      write.refuse(exchange, caller.scheme === Scheme.other ? 'GW_INVALID_TOKEN' : 'GW_UNAUTHENTICATED');
       return;
     }
     if (isModernVersion(exchange.message.versionHeader)) {
@@ -301,7 +297,7 @@ export class DecodeStage {
         this.#parts.write.refuse(exchange, 'GW_INVALID_REQUEST');
         return;
       }
-      if (exchange.client.sessionId !== '' && this.#parts.sessions.open(exchange.client.sessionId) !== null) {
+      if (exchange.client.sessionId !== '' && this.#sessionOf(exchange) !== null) {
         this.#parts.write.refuse(exchange, 'GW_ALREADY_INITIALIZED');
         return;
       }
@@ -340,7 +336,7 @@ export class DecodeStage {
 
   /** Finds the session and the revision of a legacy message; refuses and returns false when it needs one and has none. */
   #legacySession(exchange: Exchange): boolean {
-    const { sessions, write } = this.#parts;
+    const { write } = this.#parts;
     let revision: number = UNSTATED_REVISION;
     if (exchange.message.versionHeader !== '') {
       revision = revisionNumber(exchange.message.versionHeader);
@@ -358,7 +354,7 @@ export class DecodeStage {
       exchange.client.logLevel = 0;
       return true;
     }
-    const session = sessions.open(exchange.client.sessionId);
+    const session = this.#sessionOf(exchange);
     if (session === null) {
       write.refuse(exchange, 'GW_SESSION_NOT_FOUND');
       return false;
@@ -369,6 +365,17 @@ export class DecodeStage {
     exchange.client.logLevel = Math.max(session.logLevel, 0);
     session.lastUsed = exchange.client.startedAt;
     return true;
+  }
+
+  /**
+   * The session that a request names; null = it is unknown, as every session is at the path of another view: what its client
+   * was told at `initialize` holds for one view.
+   */
+  #sessionOf({ client }: Exchange): SessionLike | null {
+    const { config, sessions } = this.#parts;
+    const session = sessions.open(client.sessionId);
+    const base = config.current.views[client.caller.view]?.base ?? '';
+    return session?.viewBase === base ? session : null;
   }
 
   /**

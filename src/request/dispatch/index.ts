@@ -4,6 +4,7 @@
  * to a worker is lost when that worker dies or hangs, and none goes on twice.
  */
 import { Flag, Kind } from '../../../native/layout.js';
+import { authAt } from '../../config/endpoint-auth.js';
 import type { Snapshot } from '../../config/snapshot.js';
 import { type ErrorCode, errorNumber } from '../../errors.js';
 import { ANSWER_HEAD_BYTES, type AnswerHead } from '../../shared/answer-head.js';
@@ -439,7 +440,7 @@ export class Dispatcher implements Policy, PoolListener {
       this.#put(exchange, Pass.uncached, -1);
       return;
     }
-    const { providers } = this.#pool.snapshot.auth;
+    const { providers } = authAt(this.#pool.snapshot, exchange.client.caller.view);
     // Keys, introspection and hashed passwords are what a decision may wait for.
     const waitsForAuth = providers.some((one) => one.type === 'oauth2' || one.type === 'basic' || one.type === 'jwt');
     const code = waitsForAuth ? 'GW_AUTH_UNAVAILABLE' : 'GW_INTERNAL';

@@ -1,6 +1,7 @@
 /** Verdicts that need no worker: the memo, the numbers of tokens it is keyed by, and the buckets it takes from. */
 
 import { Flag } from '../../../native/layout.js';
+import { authAt } from '../../config/endpoint-auth.js';
 import type { Snapshot } from '../../config/snapshot.js';
 import { Era } from '../../protocol/revisions.js';
 import { type BucketPlan, planBuckets } from '../../shared/bucket-plan.js';
@@ -61,8 +62,8 @@ export class Remembered {
 
   /** The memo's key of the client: a number for its token, or a negative one for its address. */
   client(exchange: Exchange): number {
-    const { token } = exchange.client.caller;
-    if (token !== '' && this.#pool.snapshot.auth.providers.length > 0) return this.#tokens.id(token);
+    const { token, view } = exchange.client.caller;
+    if (token !== '' && authAt(this.#pool.snapshot, view).providers.length > 0) return this.#tokens.id(token);
     return this.#readsAddresses ? -this.#addresses.id(exchange.client.remoteAddress) : ALL_CLIENTS;
   }
 

@@ -1,3 +1,4 @@
+import { authAt } from '../../config/endpoint-auth.js';
 import type { PolicyPool } from '../../shared/policy-pool.js';
 import type { Exchange } from '../exchange/index.js';
 import type { Remembered } from './remembered.js';
@@ -12,7 +13,8 @@ export function chooseWorker(pool: PolicyPool, remembered: Remembered, exchange:
   const { size } = pool;
   if (size === 1) return 0;
   if (spread >= 0) return spread % size;
-  if (exchange.client.caller.token !== '' && pool.snapshot.auth.providers.length > 0) {
+  const { token, view } = exchange.client.caller;
+  if (token !== '' && authAt(pool.snapshot, view).providers.length > 0) {
     const affine = Math.abs(remembered.client(exchange)) % size;
     if (pool.slot(affine).ready) return affine;
   }

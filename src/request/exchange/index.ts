@@ -435,6 +435,8 @@ export interface SessionLike {
   readonly clientInfo: Uint8Array;
   /** 128 bits of the subject's digest, all 0 = anonymous. */
   readonly subject: Int32Array;
+  /** Base path of the view that it belongs to (`ViewSnapshot.base`). */
+  readonly viewBase: string;
   /** Log level number (0 debug ... 7 emergency), -1 = not set. */
   logLevel: number;
   /** `performance.now()` of the last use. */

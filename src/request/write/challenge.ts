@@ -1,11 +1,11 @@
 /** What a 401 or 403 says about how to authenticate (`WWW-Authenticate`, RFC 9110 section 11.6.1). */
-import type { AuthProvider, AuthSnapshot } from '../../config/auth-snapshot.js';
+import type { AuthSnapshot } from '../../config/auth-snapshot.js';
+import { authAt, type EndpointAuth } from '../../config/endpoint-auth.js';
 import { metadataUrl } from '../../protocol/resource-metadata.js';
 import { Scheme } from '../../shared/scheme.js';
 
 /** What a challenge is made of. */
-export interface ChallengeConfig {
-  readonly auth: AuthSnapshot;
+export interface ChallengeConfig extends EndpointAuth<AuthSnapshot> {
   /** See `Snapshot.publicUrl`. */
   readonly publicUrl: string | null;
 }
@@ -14,6 +14,7 @@ export interface ChallengeConfig {
 export interface ChallengedClient {
   readonly host: string;
   readonly path: string;
+  readonly caller: { readonly view: number };
 }
 
 /**
@@ -23,33 +24,35 @@ export interface ChallengedClient {
  * @param scopes that the operation needs, space separated; empty = none are known
  */
 export function challenge(
-  { auth, publicUrl }: ChallengeConfig,
-  { host, path }: ChallengedClient,
+  config: ChallengeConfig,
+  { caller, host, path }: ChallengedClient,
   error: 'invalid_token' | 'insufficient_scope' | null,
   scopes: string,
 ): string {
+  const auth = authAt(config, caller.view);
   const parameters: string[] = [];
   if (error !== null) parameters.push(`error="${error}"`);
   if (error === 'insufficient_scope') {
     parameters.push('error_description="The credential does not grant a scope this operation needs"');
   }
   if (scopes !== '') parameters.push(`scope="${scopes}"`);
-  const metadata = auth.resourceMetadata ?? metadataUrl(publicUrl, host, path);
+  const metadata = auth.resourceMetadata ?? metadataUrl(config.publicUrl, host, path);
   if (metadata !== null) parameters.push(`resource_metadata="${metadata}"`);
-  const [first = 'Bearer', ...others] = schemesOf(auth.providers);
+  const [first = 'Bearer', ...others] = schemesOf(auth);
   const separator = first.includes(' ') ? ', ' : ' ';
   const whole = parameters.length === 0 ? first : `${first}${separator}${parameters.join(', ')}`;
   return [whole, ...others].join(', ');
 }
 
 /** The schemes with the parameters that they need, each once. A proxy's headers are nothing that a client can send. */
-function schemesOf(providers: readonly AuthProvider[]): string[] {
+function schemesOf({ providers, realm }: AuthSnapshot): string[] {
+  const space = `realm="mcp${realm}"`;
   const schemes = new Set<string>();
   if (providers.some(({ scheme }) => scheme === Scheme.bearer)) schemes.add('Bearer');
   for (const provider of providers) {
-    if (provider.type === 'basic') schemes.add('Basic realm="mcp", charset="UTF-8"');
+    if (provider.type === 'basic') schemes.add(`Basic ${space}, charset="UTF-8"`);
     // Not registered: it tells people which header it is.
-    else if (provider.type === 'apiKey') schemes.add(`ApiKey realm="mcp", header="${provider.header}"`);
+    else if (provider.type === 'apiKey') schemes.add(`ApiKey ${space}, header="${provider.header}"`);
   }
   return [...schemes];
 }

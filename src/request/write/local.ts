@@ -19,9 +19,9 @@ import type { WriteStage } from './index.js';
 export interface PreparedAnswers {
   readonly version: number;
   /** Result bytes of `initialize`. */
-  initializeResult(revision: number, view: number): Uint8Array;
+  initializeResult(revision: number, audience: Audience): Uint8Array;
   /** Result bytes of `server/discover`. */
-  discoverResult(view: number): Uint8Array;
+  discoverResult(audience: Audience): Uint8Array;
   /**
    * Result bytes of one page of a list; null for a cursor that is not ours.
    * @param cursor raw JSON token of `params.cursor`, null = first page
@@ -29,14 +29,18 @@ export interface PreparedAnswers {
   page(method: number, revision: number, cursor: Uint8Array | null, query: ListQuery): Uint8Array | null;
 }
 
-/** Whose lists, of which view. */
-export interface ListQuery {
+/** Who gets an answer of the catalog. */
+export interface Audience {
   /** Position in `Snapshot.views`. */
   readonly view: number;
-  /** The list set of clients for which some servers have lists of their own; '' or an unknown one = the lists that all share. */
-  readonly set: string;
   /** What is hidden from the client; null = nothing. */
   readonly hidden: HiddenEntries | null;
+}
+
+/** Whose lists, of which view. */
+export interface ListQuery extends Audience {
+  /** The list set of clients for which some servers have lists of their own; '' or an unknown one = the lists that all share. */
+  readonly set: string;
 }
 
 /** The lists of clients for which some servers have lists of their own. */
@@ -67,14 +71,20 @@ export interface ClientSubscriptions {
 
 /** Legacy sessions as `initialize` makes and DELETE ends them. */
 export interface LocalSessions {
-  /** Makes a session; null when there are too many. */
-  create(revision: number, capabilities: Uint8Array, clientInfo: Uint8Array, subject: Int32Array): SessionLike | null;
+  /** Makes a session; null when there are too many. @param viewBase `ViewSnapshot.base` of the view that it belongs to */
+  create(
+    revision: number,
+    capabilities: Uint8Array,
+    clientInfo: Uint8Array,
+    subject: Int32Array,
+    viewBase: string,
+  ): SessionLike | null;
 }
 
 /** What {@link LocalAnswers} works with. */
 export interface LocalParts {
   readonly write: WriteStage;
-  readonly config: Current<Pick<Snapshot, 'auth' | 'routes'>>;
+  readonly config: Current<Pick<Snapshot, 'auth' | 'routes' | 'views'>>;
   readonly catalog: { readonly current: PreparedAnswers };
   readonly catalogs: {
     /** The catalog of that version; null when it was dropped. */
@@ -82,7 +92,7 @@ export interface LocalParts {
   };
   readonly dispatch: {
     readonly hiddenSets: {
-      /** What is hidden from the client of a verdict on a list; null = nothing. */
+      /** What is hidden from the client of a verdict on what the catalog shows; null = nothing. */
       find(verdict: VerdictRecord): HiddenEntries | null;
       /** Whether that is known; false = it was forgotten since. */
       covers(verdict: VerdictRecord): boolean;
@@ -140,9 +150,11 @@ export class LocalAnswers {
       case Method.ping:
         write.result(exchange, EMPTY_RESULT);
         return;
-      case Method.discover:
-        write.result(exchange, this.#parts.catalog.current.discoverResult(exchange.client.caller.view));
+      case Method.discover: {
+        const catalog = this.#judgedCatalog(exchange);
+        if (catalog !== null) write.result(exchange, catalog.discoverResult(this.#audience(exchange)));
         return;
+      }
       case Method.initialize:
         this.#initialize(exchange, bytes);
         return;
@@ -213,25 +225,32 @@ export class LocalAnswers {
     else this.#page(exchange, method, cursor, '');
   }
 
-  /** The catalog that the verdict is about, since of a newer one it is not known what the client may see; null = it was dropped. */
-  #judgedCatalog({ verdict }: Exchange): PreparedAnswers | null {
-    const { catalog, catalogs, config } = this.#parts;
+  /**
+   * The catalog that the verdict is about, since of a newer one it is not known what the client may see. Refuses and returns null
+   * when it was dropped.
+   */
+  #judgedCatalog(exchange: Exchange): PreparedAnswers | null {
+    const { catalog, catalogs, config, dispatch, write } = this.#parts;
+    const { verdict } = exchange;
     const { current } = catalog;
-    if (verdict.catalogVersion === current.version || !restrictsLists(config.current)) return current;
-    return catalogs.find(verdict.catalogVersion);
+    const isCurrent = verdict.catalogVersion === current.version || !restrictsLists(config.current);
+    const judged = isCurrent ? current : catalogs.find(verdict.catalogVersion);
+    // What is hidden may be forgotten while the lists of the client are read: then nothing is shown rather than everything.
+    if (judged !== null && dispatch.hiddenSets.covers(verdict)) return judged;
+    write.refuse(exchange, 'GW_OVERLOADED');
+    return null;
+  }
+
+  #audience({ client, verdict }: Exchange): Audience {
+    return { view: client.caller.view, hidden: this.#parts.dispatch.hiddenSets.find(verdict) };
   }
 
   #page(exchange: Exchange, method: number, cursor: Uint8Array | null, set: string): void {
-    const { dispatch, write } = this.#parts;
+    const { write } = this.#parts;
     const catalog = this.#judgedCatalog(exchange);
-    // What is hidden may be forgotten while the lists of the client are read: then nothing is shown rather than everything.
-    if (catalog === null || !dispatch.hiddenSets.covers(exchange.verdict)) {
-      write.refuse(exchange, 'GW_OVERLOADED');
-      return;
-    }
+    if (catalog === null) return;
     const revision = exchange.client.era === Era.modern ? MODERN : exchange.client.revision;
-    const hidden = dispatch.hiddenSets.find(exchange.verdict);
-    const page = catalog.page(method, revision, cursor, { view: exchange.client.caller.view, set, hidden });
+    const page = catalog.page(method, revision, cursor, { ...this.#audience(exchange), set });
     if (page === null) write.refuse(exchange, 'GW_INVALID_CURSOR');
     else write.result(exchange, page);
   }
@@ -269,13 +288,15 @@ export class LocalAnswers {
     const revision = asked < 0 || asked >= MODERN ? LATEST_LEGACY : asked;
     const capabilities = findMember(bytes, start, end, 'capabilities');
     const clientInfo = findMember(bytes, start, end, 'clientInfo');
-    const { verdict } = exchange;
-    const subject = verdict.subject.slice();
+    const catalog = this.#judgedCatalog(exchange);
+    if (catalog === null) return;
+    const subject = exchange.verdict.subject.slice();
     const session = this.#parts.sessions.create(
       revision,
       isObject(bytes, capabilities) ? bytes.slice(capabilities.start, capabilities.end) : EMPTY_OBJECT,
       isObject(bytes, clientInfo) ? withoutNulls(bytes, clientInfo) : NO_BYTES,
       subject,
+      this.#parts.config.current.views[exchange.client.caller.view]?.base ?? '',
     );
     if (session === null) {
       write.refuse(exchange, 'GW_OVERLOADED');
@@ -284,7 +305,7 @@ export class LocalAnswers {
     exchange.client.session = session;
     exchange.client.revision = revision;
     const head = ['mcp-session-id', session.id];
-    write.result(exchange, this.#parts.catalog.current.initializeResult(revision, exchange.client.caller.view), head);
+    write.result(exchange, catalog.initializeResult(revision, this.#audience(exchange)), head);
   }
 
   #setLevel(exchange: Exchange, bytes: Uint8Array): void {

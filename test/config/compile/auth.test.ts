@@ -44,7 +44,28 @@ const WEAK_RSA_PEM = generateKeyPairSync('rsa', { modulusLength: 1_024 }).public
 });
 const jwt = (value: object) => auth({ type: 'jwt', audience: 'https://gateway.example/mcp', ...value });
 
+const view = (changes: object, more: object = {}) => ({
+  ...auth({ type: 'bearer', tokens: { a: 'token-of-a' } }),
+  views: { '/v': changes },
+  ...more,
+});
+
 const AUTH_FAULTS: readonly [name: string, value: object, problem: RegExp][] = [
+  [
+    'a view that is open on a host that others reach',
+    view({ auth: { type: 'none' } }, { host: '0.0.0.0' }),
+    /^views\["\/v"\]\.auth: opens this path to everybody on a "host" that is reachable/,
+  ],
+  [
+    'a view without providers that needs scopes',
+    view({ auth: { type: 'none' }, requiredScopes: 'a' }),
+    /^views\["\/v"\]\.requiredScopes: nobody has scopes without "auth"/,
+  ],
+  [
+    'two tables of tokens of a view',
+    view({ auth: [1, 2].map((i) => ({ type: 'bearer', tokens: { a: `token-of-${i}` } })) }),
+    /^views\["\/v"\]\.auth\[1\]\.type: stands twice/,
+  ],
   ['no type', auth({}), /^auth\.type: needs a known "type"/],
   ['an unknown type', auth({ type: 'magic' }), /^auth\.type: needs a known "type"/],
   ['an empty list', auth([]), /^auth: must name at least one provider/],
@@ -272,10 +293,27 @@ test('a list of providers is required authentication, and settings that permit m
     { type: 'bearer', tokens: { a: 'token-of-a' } },
     { type: 'jwt', audience: 'a', secret: SECRET, issuer: 'i', verifyExpiry: false },
   ];
-  const { auth: compiled } = snapshotOfObject({ host: '0.0.0.0', ...auth(providers) });
+  const snapshot = snapshotOfObject({ host: '0.0.0.0', ...auth(providers) });
+  const { auth: compiled } = snapshot;
   assert.deepEqual(
     compiled.providers.map(({ type }) => type),
     ['bearer', 'jwt'],
   );
-  assert.match(authWarnings(compiled).join(), /^auth\.verifyExpiry is false: tokens of i are accepted for ever/);
+  assert.match(authWarnings(snapshot).join(), /^auth\.verifyExpiry is false: tokens of i are accepted for ever/);
+});
+
+test('a view has the providers of the gateway, or its own with their realm; what it permits is permitted and said', () => {
+  const own = { type: 'jwt', audience: 'a', secret: SECRET, issuer: 'i', verifyExpiry: false };
+  const views = { '/own/mcp': { auth: own }, '/open': { auth: { type: 'none' } }, '/same': {} };
+  const snapshot = snapshotOfObject({
+    host: '0.0.0.0',
+    allowUnauthenticated: true,
+    ...auth({ type: 'bearer', tokens: { a: 'token-of-a' } }),
+    views,
+  });
+  const of = snapshot.views.map(
+    (each) => each.auth && [each.auth.realm, ...each.auth.providers.map(({ type }) => type)],
+  );
+  assert.deepEqual(of, [null, ['/own', 'jwt'], ['/open'], null]);
+  assert.match(authWarnings(snapshot).join(), /^views\["\/own\/mcp"\]\.auth\.verifyExpiry is false: tokens of i/);
 });

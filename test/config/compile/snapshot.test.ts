@@ -26,7 +26,7 @@ test('an empty configuration has the documented defaults', () => {
     frontEnd: 'auto',
     allowedHosts: [],
     allowedOrigins: [],
-    auth: { providers: [], resourceMetadata: null, authorizationServers: [] },
+    auth: { realm: '', providers: [], resourceMetadata: null, authorizationServers: [] },
     servers: [],
     routes: [],
     views: [
@@ -39,6 +39,7 @@ test('an empty configuration has the documented defaults', () => {
         resources: [],
         hasPrefixes: true,
         requiredScopes: [],
+        auth: null,
       },
     ],
     attributes: [],

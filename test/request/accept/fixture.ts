@@ -8,11 +8,15 @@ import { openFrontEnd } from '../../../src/request/accept/index.js';
 import { Scheme } from '../../../src/request/exchange/caller.js';
 import type { Exchange } from '../../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../../src/request/exchange/table.js';
+import { authOf } from '../../support/auth.js';
 
 const DEFAULTS = compileSnapshot(loadConfigObject({ mcpServers: {} }));
 
 /** All transports are open. */
 export const TRANSPORTS = DEFAULTS.transports;
+
+/** Clients authenticate with bearer tokens. */
+export const CLOSED: Partial<Snapshot> = { auth: authOf({ type: 'bearer', tokens: [] }) };
 
 /** Limits small enough for tests to reach. */
 export const TEST_LIMITS: LimitsSnapshot = {

@@ -3,11 +3,11 @@ import { createHash } from 'node:crypto';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import { rawRequest } from '../../support/raw-http.js';
-import { KINDS, openTestFront, post } from './fixture.js';
+import { CLOSED, echo, KINDS, openTestFront, post } from './fixture.js';
 
 for (const kind of KINDS) {
   test(`${kind}: a POST reaches the handler with its body and headers, and its answer the client`, async (context) => {
-    const front = await openTestFront(kind);
+    const front = await openTestFront(kind, echo, CLOSED);
     context.after(() => front.close());
     assert.equal(front.front.kind, kind);
     const reply = await rawRequest(
@@ -32,7 +32,7 @@ for (const kind of KINDS) {
   });
 
   test(`${kind}: tokens are distinguished from other schemes`, async (context) => {
-    const front = await openTestFront(kind);
+    const front = await openTestFront(kind, echo, CLOSED);
     context.after(() => front.close());
     const rows: readonly (readonly [string, string, boolean])[] = [
       ['Bearer abc', 'abc', false],
@@ -52,6 +52,12 @@ for (const kind of KINDS) {
     const query = post('{}').toString('latin1').replace('/mcp', '/mcp?access_token=abc');
     await rawRequest(front.port, query, { until: (text) => text.endsWith('{}') });
     assert.deepEqual([front.seen.at(-1)?.token, front.seen.length], ['', rows.length + 1]);
+
+    const open = await openTestFront(kind);
+    context.after(() => open.close());
+    const bearer = post('{}', ['Authorization: Bearer abc']);
+    await rawRequest(open.port, bearer, { until: (text) => text.endsWith('{}') });
+    assert.equal(open.seen[0]?.token, '', 'where nothing verifies it, a token is dropped');
   });
 
   test(`${kind}: Accept is read as media ranges`, async (context) => {

@@ -25,6 +25,7 @@ function session(revision: number): SessionLike {
     capabilityMask: 0,
     clientInfo: none,
     subject: new Int32Array(4),
+    viewBase: '',
     logLevel: -1,
     lastUsed: 0,
     hasWaitingRequests: false,
@@ -60,6 +61,7 @@ function run(row: Row): { outcome: Outcome; exchange: Exchange } {
     config: {
       current: {
         auth: row.authRequired === true ? authOf({ type: 'bearer', tokens: [] }) : authOf(),
+        views: [],
         limits: { maxDepth: 64 },
         sessions: { required: row.sessionless !== true },
       },

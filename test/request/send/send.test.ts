@@ -27,6 +27,7 @@ function sessionOf(mask: number): SessionLike {
     capabilityMask: mask,
     clientInfo: CLIENT,
     subject: new Int32Array(4),
+    viewBase: '',
     logLevel: -1,
     lastUsed: 0,
     hasWaitingRequests: false,

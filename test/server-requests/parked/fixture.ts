@@ -106,7 +106,7 @@ export function fixture(
   const finished: (ErrorCode | null)[] = [];
   const write = new WriteStage({
     routes: { variantHead: () => [] },
-    config: { current: { auth: authOf(), publicUrl: null, cache: { headers: false, meta: false } } },
+    config: { current: { auth: authOf(), views: [], publicUrl: null, cache: { headers: false, meta: false } } },
     identity: {
       serverInfo: Buffer.from('"_meta":{}'),
       serverName: () => Buffer.from('"up"'),

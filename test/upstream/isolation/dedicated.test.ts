@@ -33,6 +33,7 @@ function sessionOf(id: string, capabilityMask = 0, subject = 0): SessionLike {
     capabilityMask,
     clientInfo: NONE,
     subject: Int32Array.of(subject, 0, 0, 0),
+    viewBase: '',
     logLevel: -1,
     lastUsed: 0,
     hasWaitingRequests: false,

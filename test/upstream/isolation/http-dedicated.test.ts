@@ -20,6 +20,7 @@ function sessionOf(id: string): SessionLike {
     capabilityMask: 0,
     clientInfo: NONE,
     subject: new Int32Array(4),
+    viewBase: '',
     logLevel: -1,
     lastUsed: 0,
     hasWaitingRequests: false,

@@ -122,7 +122,7 @@ describe('stored keys', () => {
     const requests = { requestKeys: (url: string, version: number) => void keeper.request(url, version) };
     const source = new KeySources(requests, keeper.current());
     sources.push(source);
-    keeper.configure(authOf(auth));
+    keeper.configure(authOf(auth).providers);
     return authenticatorFor(auth, source);
   }
 

@@ -14,6 +14,7 @@ import { Inquiries } from '../../../workers/authenticate/inquiries.js';
 import { KeySources } from '../../../workers/authenticate/keys.js';
 import type { Principal } from '../../../workers/authenticate/principal.js';
 import { Revoked } from '../../../workers/authenticate/revoked.js';
+import type { VerifierContext } from '../../../workers/authenticate/verifier.js';
 import { authOf, type ProviderLike } from '../../support/auth.js';
 
 export type JwtAuth = JwtProvider;
@@ -121,14 +122,29 @@ export function checkAt(authenticator: Authenticator, token: string, seconds: nu
   return authenticator.check(Scheme.bearer, bytes, 0, token.length, true, seconds, new Int32Array(memory));
 }
 
+/** What the verifiers of a worker use, with inquiries that `front` answers. */
+export function verifierContext(
+  counters: Counters,
+  front: CredentialChecks,
+  keys = new KeySources({ requestKeys() {} }, []),
+  revoked = new Revoked([]),
+  reasons: string[] = [],
+): VerifierContext {
+  const inquiries: Inquiries = new Inquiries({
+    inquire: (id, inquiry) => void front.answer(inquiry).then((answer) => inquiries.receive(id, answer)),
+  });
+  const refusals = { tokenRefused: (why: string) => void reasons.push(why) };
+  return { counters, keys, inquiries, revoked, refusals };
+}
+
 /**
  * @param reasons filled with the reasons why tokens with a good signature are refused
  * @param checks answers the inquiries; default: this process
  */
 export function authenticatorFor(
   auth: ProviderLike | readonly ProviderLike[],
-  keys = new KeySources({ requestKeys() {} }, []),
-  revoked = new Revoked([]),
+  keys?: KeySources,
+  revoked?: Revoked,
   reasons: string[] = [],
   checks: CredentialChecks | null = null,
 ): Authenticator {
@@ -139,12 +155,8 @@ export function authenticatorFor(
     new CredentialChecks({ checkPassword: async (check) => checkPassword(check) }, counters, {
       warn: (sentence) => reasons.push(sentence),
     });
-  front.configure(snapshot);
-  const inquiries: Inquiries = new Inquiries({
-    inquire: (id, inquiry) => void front.answer(inquiry).then((answer) => inquiries.receive(id, answer)),
-  });
-  const refusals = { tokenRefused: (why: string) => void reasons.push(why) };
-  return new Authenticator(snapshot, { counters, keys, inquiries, revoked, refusals });
+  front.configure([snapshot]);
+  return new Authenticator(snapshot, verifierContext(counters, front, keys, revoked, reasons));
 }
 
 /** An HTTP server on loopback that counts its requests. */

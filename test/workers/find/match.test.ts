@@ -47,6 +47,7 @@ function find(finder: Finder, asked: Asked): Finder {
   finder.begin(
     record,
     principal(
+      '',
       'bearer',
       'test',
       { subject: asked.subject ?? 'ann', scopes: asked.scopes ?? [], permissions: [] },

@@ -79,7 +79,7 @@ test('the order of the groups does not matter, their names and the name of the r
 
 test('each key is what the rule names, and calls without it are spread at random or by address', () => {
   const groups = groupsOf({ a: 1, b: 1 });
-  const ann = principal('bearer', 'issuer', { subject: 'ann', scopes: [], permissions: [] }, NEVER);
+  const ann = principal('', 'bearer', 'issuer', { subject: 'ann', scopes: [], permissions: [] }, NEVER);
   const draw = (rule: Partial<VariantsSnapshot>, record = recordOf({}), who = ANONYMOUS) => {
     const choice = chooser(variants({ groups, ...rule }), () => 0.3);
     return [choice.choose(0, record, who), choice.isRandom, choice.needsArguments];

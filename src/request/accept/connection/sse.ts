@@ -187,6 +187,8 @@ class PostReply extends ConnectionReply implements CallListener {
 interface OpenConnection {
   readonly connection: ClientConnection;
   readonly wire: SseWire;
+  /** Position in `Snapshot.views`. */
+  readonly view: number;
 }
 
 /** See the file comment; one per front end. */
@@ -215,7 +217,8 @@ export class SseTransport implements SseConnections {
   /** A POST: one message of a connection. */
   post(call: HttpCall, query: string, bytes: Uint8Array, length: number): void {
     const open = this.#connections.get(new URLSearchParams(query).get('sessionId') ?? '');
-    if (open === undefined) {
+    // A connection belongs to the view that its stream was opened at.
+    if (open === undefined || open.view !== (call.target?.view ?? 0)) {
       this.#context.refuse(call, 'GW_SESSION_NOT_FOUND');
       return;
     }
@@ -253,7 +256,7 @@ export class SseTransport implements SseConnections {
     const connection = new ClientConnection({ wire, handler, table, limits: rules, caller: client.caller, verdict });
     connection.subject = verdict.subject.slice();
     wire.connection = connection;
-    this.#connections.set(id, { connection, wire });
+    this.#connections.set(id, { connection, wire, view: client.caller.view });
     const { origin } = client;
     call.openStream(200, origin === '' ? EVENT_STREAM_HEAD : [...EVENT_STREAM_HEAD, ...originHead(origin)]);
     this.#keepAlive();

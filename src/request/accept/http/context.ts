@@ -38,7 +38,7 @@ export class AcceptContext {
     else {
       call.head.fill(exchange, this.rules, call, call.verb, call.startedAt, call.target?.view ?? 0);
       exchange.client.path = call.path;
-      const { credentials } = this.rules;
+      const { credentials } = this.rules.auth[exchange.client.caller.view]!;
       if (credentials.ignoredProxy !== '') {
         this.handler.ignoredProxy(credentials.ignoredProxy);
         credentials.ignoredProxy = '';

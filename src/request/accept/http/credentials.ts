@@ -4,7 +4,7 @@ import { addNetwork } from '../../../shared/networks.js';
 import { CREDENTIAL_SEPARATOR, Scheme } from '../../../shared/scheme.js';
 import type { Peer } from '../../exchange/index.js';
 
-/** A provider as accept sees it: where its credential stands in a request. Positions are those of {@link CredentialRules.headers}. */
+/** A provider as accept sees it: where its credential stands in a request. Positions are those of `AcceptRules.credentialNames`. */
 interface Source {
   readonly scheme: number;
   /** The header of the credential or of the subject; -1 = `Authorization`. */
@@ -27,10 +27,10 @@ const UNTAKEN: Credential = Object.freeze({ scheme: Scheme.other, token: '' });
 const BEARER = /^bearer +([^\s]+)$/i;
 const BASIC = /^basic +([^\s]+)$/i;
 
-/** Where credentials of requests are looked for, in the order of the providers in the configuration; compiled once. */
+/** Where the credentials for one `auth` are looked for, in the order of its providers in the configuration; compiled once. */
 export class CredentialRules {
-  /** Positions of headers with credentials, by lower-case name; null = only `Authorization` has any. */
-  readonly headers: ReadonlyMap<string, number> | null;
+  /** Whether no credential counts. */
+  readonly isOpen: boolean;
   /** Whether `Authorization: Bearer` is all that counts. */
   readonly isBearerOnly: boolean;
   /** The first peer whose headers of a proxy were ignored since it is none; empty = none, or it was read. */
@@ -40,8 +40,8 @@ export class CredentialRules {
   // Requests come from few proxies, whose address is then recognised by one comparison.
   #goodProxy = '';
 
-  constructor({ providers }: AuthSnapshot) {
-    const headers = new Map<string, number>();
+  /** @param headers gets the positions of the headers that carry credentials, by lower-case name */
+  constructor({ providers }: AuthSnapshot, headers: Map<string, number>) {
     const place = (name: string | null): number => {
       if (name === null) return -1;
       headers.set(name, headers.get(name) ?? headers.size);
@@ -63,7 +63,7 @@ export class CredentialRules {
       }
     }
     this.#sources = sources;
-    this.headers = headers.size === 0 ? null : headers;
+    this.isOpen = sources.length === 0;
     this.isBearerOnly = sources.every(({ scheme }) => scheme === Scheme.bearer);
   }
 
@@ -71,7 +71,7 @@ export class CredentialRules {
    * The credential of the first provider for which there is one.
    *
    * @param authorization value of `Authorization`; empty = none
-   * @param values of the {@link headers}; null = none was sent
+   * @param values of the headers by position; null = none was sent
    */
   find(authorization: string, values: readonly string[] | null, peer: Peer): Credential {
     for (const source of this.#sources) {

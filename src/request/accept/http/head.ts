@@ -55,7 +55,7 @@ export class RequestHead {
 
   /** Positions of the headers that policy reads, by lower-case name (`Snapshot.attributes`); null = it reads none. */
   attributeNames: ReadonlyMap<string, number> | null = null;
-  /** Positions of the headers with credentials besides `Authorization` (`CredentialRules.headers`); null = there are none. */
+  /** Positions of the headers with credentials besides `Authorization` (`AcceptRules.credentialNames`); null = there are none. */
   credentialNames: ReadonlyMap<string, number> | null = null;
   #credentials: string[] | null = null;
   #attributes: string[] | null = null;
@@ -265,13 +265,15 @@ export class RequestHead {
     exchange.client.caller = this.#caller(rules, peer, view);
   }
 
-  #caller({ credentials }: AcceptRules, peer: Peer, view: number): Caller {
+  #caller({ auth }: AcceptRules, peer: Peer, view: number): Caller {
+    const { credentials } = auth[view]!;
     const attributes = this.#attributes === null ? '' : this.#attributes.join(ATTRIBUTE_SEPARATOR);
     if (!credentials.isBearerOnly) {
       const { scheme, token } = credentials.find(this.#authorization, this.#credentials, peer);
       return new Caller(token, scheme, view, attributes);
     }
-    if ((this.#seen & Once.authorization) === 0) {
+    // A token that nothing verifies is not kept: no later stage can take it for one that was.
+    if (credentials.isOpen || (this.#seen & Once.authorization) === 0) {
       return view === 0 && attributes === '' ? NOBODY : new Caller('', Scheme.none, view, attributes);
     }
     const value = this.#authorization;

@@ -16,7 +16,7 @@ export const PAGE_HEAD: readonly string[] = Object.freeze([
  * @param host the allowed `Host` of the request, where the browser has reached the gateway
  */
 export function startPage(rules: AcceptRules, host: string): Buffer {
-  const { authRequired, endpointPath, name, transports } = rules;
+  const { auth, endpointPath, name, transports } = rules;
   const url = `http://${host}${endpointPath === '' ? '/' : endpointPath}`;
   const addresses = [`Streamable HTTP   ${url}`];
   if (transports.sse) addresses.push(`HTTP with SSE     http://${host}/sse`);
@@ -29,7 +29,7 @@ export function startPage(rules: AcceptRules, host: string): Buffer {
     addresses.join('\n'),
     'A client with an mcpServers file is connected with',
     file,
-    `Where TLS ends at a proxy in front, write https and wss.${authRequired ? ' Clients have to authenticate.' : ''}`,
+    `Where TLS ends at a proxy in front, write https and wss.${auth[0]?.isRequired === true ? ' Clients have to authenticate.' : ''}`,
   ];
   return Buffer.from(`${page.join('\n\n')}\n`);
 }

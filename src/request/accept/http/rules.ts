@@ -1,11 +1,9 @@
 import { isIP } from 'node:net';
 import type { Snapshot, TransportsSnapshot } from '../../../config/snapshot.js';
-import type { ResourceMetadata } from '../../../protocol/resource-metadata.js';
-import { Scheme } from '../../../shared/scheme.js';
 import type { Bytes, Count, Milliseconds } from '../../../units.js';
 import { Accepts } from '../../exchange/index.js';
+import { type AuthRules, authRules } from './auth-rules.js';
 import { connectionLimit } from './connection-limit.js';
-import { CredentialRules } from './credentials.js';
 import { ViewPaths, withoutSlash } from './paths.js';
 
 /** The rules of one snapshot that accept enforces, compiled once. */
@@ -24,15 +22,14 @@ export class AcceptRules {
   readonly name: string;
   /** Time between heartbeats on idle connections; 0 = none. */
   readonly keepAliveMs: Milliseconds;
-  readonly authRequired: boolean;
-  /** What the protected-resource metadata says; null = there is none, since every client is served. */
-  readonly metadata: ResourceMetadata | null;
+  /** By position in `Snapshot.views`. */
+  readonly auth: readonly AuthRules[];
+  /** Positions of the headers that carry credentials at some endpoint, by lower-case name; null = only `Authorization` does. */
+  readonly credentialNames: ReadonlyMap<string, number> | null;
   /** See `Snapshot.publicUrl`. */
   readonly publicUrl: string | null;
   /** See `RequestHead.attributeNames`. */
   readonly attributeNames: ReadonlyMap<string, number> | null;
-  /** Where credentials are looked for. */
-  readonly credentials: CredentialRules;
   readonly views: ViewPaths;
   /** Path of the MCP endpoint besides `/mcp` and `/`, without a slash at its end. */
   readonly endpointPath: string;
@@ -62,10 +59,10 @@ export class AcceptRules {
     this.maxStreams = limits.maxStreams;
     this.name = snapshot.name;
     this.keepAliveMs = limits.keepAliveMs;
-    this.authRequired = snapshot.auth.providers.length > 0;
-    this.metadata = this.authRequired ? metadataOf(snapshot) : null;
+    const credentialNames = new Map<string, number>();
+    this.auth = authRules(snapshot, credentialNames);
+    this.credentialNames = credentialNames.size === 0 ? null : credentialNames;
     this.publicUrl = snapshot.publicUrl;
-    this.credentials = new CredentialRules(snapshot.auth);
     const { attributes } = snapshot;
     this.attributeNames =
       attributes.length === 0 ? null : new Map(attributes.map((name, position) => [name, position]));
@@ -121,15 +118,6 @@ export class AcceptRules {
     this.#lastAccepts = acceptBits(value);
     return this.#lastAccepts;
   }
-}
-
-function metadataOf({ auth, name, routes }: Snapshot): ResourceMetadata {
-  return {
-    name,
-    authorizationServers: auth.authorizationServers,
-    scopes: [...new Set(routes.flatMap(({ requiredScopes }) => requiredScopes))],
-    takesBearer: auth.providers.some(({ scheme }) => scheme === Scheme.bearer),
-  };
 }
 
 /** The host of `host[:port]` in lower case, brackets kept; `null` when it is not a plain authority. */

@@ -191,7 +191,7 @@ export class NodeFrontEnd extends HttpFrontEnd<NodeCall> implements FrontEnd, No
     this.#calls.add(call);
     call.verb = verbOf(method);
     call.head.attributeNames = this.context.rules.attributeNames;
-    call.head.credentialNames = this.context.rules.credentials.headers;
+    call.head.credentialNames = this.context.rules.credentialNames;
     const raw = request.rawHeaders;
     for (let at = 0; at + 1 < raw.length; at += 2) call.head.add((raw[at] ?? '').toLowerCase(), raw[at + 1] ?? '');
     return call;

@@ -85,8 +85,8 @@ class DocumentBuild implements CallListener {
   }
 
   #finish(origin: string): void {
-    const { name, authRequired } = this.#context.rules;
-    const hash = createHash('sha256').update(JSON.stringify([name, authRequired]));
+    const { name } = this.#context.rules;
+    const hash = createHash('sha256').update(JSON.stringify([name, this.#isAuthRequired()]));
     for (const page of this.#pages) hash.update(page);
     const etag = `"${hash.digest('base64url')}"`;
     const head = ['etag', etag, 'cache-control', 'private, no-cache'];
@@ -96,13 +96,16 @@ class DocumentBuild implements CallListener {
     else this.#write(head, etag, operationsOf(this.#pages));
   }
 
+  #isAuthRequired(): boolean {
+    return this.#context.rules.auth[this.call.target?.view ?? 0]?.isRequired === true;
+  }
+
   /** Writes some operations, and goes on in the next turn. */
   #write(head: readonly string[], etag: string, operations: Generator<string, void>): void {
     for (let count = 0; count < TURN_TOOLS; count += 1) {
       const { done, value } = operations.next();
       if (done === true) {
-        const { name, authRequired } = this.#context.rules;
-        const { before, after } = openApiFrame(name, authRequired);
+        const { before, after } = openApiFrame(this.#context.rules.name, this.#isAuthRequired());
         const paths = [...GENERAL_PATHS, ...this.#operations].join(',');
         this.#cache.document = Buffer.from(`${before}${paths}${after}`);
         this.#cache.etag = etag;

@@ -208,8 +208,7 @@ export abstract class HttpFrontEnd<Call extends HttpCall> implements CallOwner {
     }
     if (method !== 'OPTIONS') return false;
     const { origin, preflightHeaders } = call.head;
-    const { headers } = rules.credentials;
-    const head = origin === '' ? ALLOW_HEAD : preflightHead(origin, preflightHeaders, headers);
+    const head = origin === '' ? ALLOW_HEAD : preflightHead(origin, preflightHeaders, rules.credentialNames);
     call.send(204, head, EMPTY, 0, 0);
     return true;
   }
@@ -220,8 +219,8 @@ export abstract class HttpFrontEnd<Call extends HttpCall> implements CallOwner {
    */
   #challengesHead(call: Call, path: string, query: string): boolean {
     const { handler, rules } = this.context;
-    const target = rules.authRequired ? targetOf(path, query, rules) : null;
-    if (target === null) return false;
+    const target = targetOf(path, query, rules);
+    if (target === null || rules.auth[target.view]?.isRequired !== true) return false;
     call.target = target;
     call.path = resourcePath(path, target);
     const exchange = this.context.bind(call);
@@ -237,9 +236,11 @@ export abstract class HttpFrontEnd<Call extends HttpCall> implements CallOwner {
     const resource = path.slice(METADATA_PATH.length);
     const target = resource === '' ? null : targetOf(resource, '', rules);
     const isResource = resource === '' || (target !== null && resourcePath(resource, target) !== '');
-    if (rules.metadata === null || !isResource || (method !== 'GET' && method !== 'HEAD')) return false;
+    if (!isResource || (method !== 'GET' && method !== 'HEAD')) return false;
+    const metadata = rules.auth[target?.view ?? 0]?.metadata() ?? null;
+    if (metadata === null) return false;
     const { host, origin } = call.head;
-    const document = Buffer.from(metadataDocument(rules.publicUrl, host, resource, rules.metadata));
+    const document = Buffer.from(metadataDocument(rules.publicUrl, host, resource, metadata));
     call.send(200, [...METADATA_HEAD, ...originHead(origin)], document, 0, document.byteLength);
     return true;
   }

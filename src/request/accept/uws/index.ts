@@ -227,7 +227,7 @@ export class UwsFrontEnd extends HttpFrontEnd<UwsCall> implements FrontEnd, UwsC
     this.#active += 1;
     call.start(response, performance.now());
     call.head.attributeNames = this.context.rules.attributeNames;
-    call.head.credentialNames = this.context.rules.credentials.headers;
+    call.head.credentialNames = this.context.rules.credentialNames;
     request.forEach(call.head.add);
     return call;
   }

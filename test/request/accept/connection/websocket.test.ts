@@ -7,7 +7,16 @@ import { WebSocket } from 'ws';
 import type { Exchange } from '../../../../src/request/exchange/index.js';
 import { Framing } from '../../../../src/request/exchange/index.js';
 import { eventually } from '../../../support/process.js';
-import { echo, KINDS, openTestFront, type Respond, type TestFront, TRANSPORTS, testSnapshot } from '../fixture.js';
+import {
+  CLOSED,
+  echo,
+  KINDS,
+  openTestFront,
+  type Respond,
+  type TestFront,
+  TRANSPORTS,
+  testSnapshot,
+} from '../fixture.js';
 
 interface Client {
   readonly socket: WebSocket;
@@ -69,7 +78,7 @@ for (const kind of KINDS) {
         ]);
         echo(exchange, body, test);
       };
-      const test = await openTestFront(kind, respond);
+      const test = await openTestFront(kind, respond, CLOSED);
       const client = await dial(test, ['other', 'mcp'], { headers: { authorization: 'Bearer secret' } });
       assert.equal(client.socket.protocol, 'mcp');
       for (const text of ['{"a":1}', '"ü"', '']) client.socket.send(text);

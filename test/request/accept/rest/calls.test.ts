@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import type { RestCall } from '../../../../src/request/accept/http/rest-paths.js';
 import { callMessage } from '../../../../src/request/accept/rest/messages.js';
 import { toolOperation } from '../../../../src/request/accept/rest/openapi.js';
-import { KINDS, openTestFront, type Respond, type TestFront, TRANSPORTS } from '../fixture.js';
+import { CLOSED, KINDS, openTestFront, type Respond, type TestFront, TRANSPORTS } from '../fixture.js';
 
 const NAMED: RestCall = { verb: 'POST', method: 'tools/call', tool: 'a"b' };
 const GENERAL: RestCall = { verb: 'POST', method: 'tools/call', tool: null };
@@ -99,7 +99,7 @@ for (const kind of KINDS) {
   describe(`REST on ${kind}`, () => {
     it('asks in the newest revision and gives the result without what only MCP needs', async (t) => {
       const result = { resultType: 'complete', tools: [{ name: 'x', _meta: { a: 1 } }], ttlMs: 5, _meta: { b: 2 } };
-      const test = await openTestFront(kind, answering({ result }));
+      const test = await openTestFront(kind, answering({ result }), CLOSED);
       t.after(() => test.close());
       const answer = await get(test, '/tools?cursor=a%22b', { headers: { authorization: 'Bearer t' } });
       assert.deepEqual([answer.status, await answer.json()], [200, { tools: [{ name: 'x', _meta: { a: 1 } }] }]);
