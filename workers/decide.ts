@@ -314,7 +314,7 @@ export class Decider {
       this.#begin(request);
       // The outcome does not count if keys, configuration or revocations have changed while the token was verified.
       if (authenticator !== this.#authenticator || revocation !== this.#revocation) this.#decide(request);
-      else if (typeof outcome === 'number') this.#verdict.deny(outcome);
+      else if ('error' in outcome) this.#verdict.deny(outcome.error, outcome.detail);
       else this.#judge(request, outcome);
     } catch (error) {
       this.#fail(request, error);

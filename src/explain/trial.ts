@@ -79,7 +79,7 @@ export function decide(call: ExplainedCall, snapshot: Snapshot, catalog: Catalog
 function withPrincipal(snapshot: Snapshot, { subject, scopes, permissions }: ExplainedCall): Snapshot {
   if (snapshot.auth.providers.length === 0 || subject === null) return snapshot;
   const token = { token: EXPLAINED_TOKEN, subject, scopes, permissions, metadata: {} };
-  const provider = { type: 'bearer', scheme: Scheme.bearer, tokens: [token] } as const;
+  const provider = { type: 'bearer', scheme: Scheme.bearer, waitsFor: null, tokens: [token] } as const;
   return { ...snapshot, auth: { ...snapshot.auth, providers: [provider] } };
 }
 

@@ -10,6 +10,7 @@ import { ANSWER_HEAD_BYTES, type AnswerHead } from '../../shared/answer-head.js'
 import { BUCKET_MOVED } from '../../shared/buckets.js';
 import type { CatalogTable } from '../../shared/catalog-table.js';
 import { Counter, Series } from '../../shared/counters.js';
+import { credentialWait } from '../../shared/credential-wait.js';
 import type { PolicyPool, PoolListener, PoolSlot } from '../../shared/policy-pool.js';
 import { Ask, Operation, RequestFlag, RequestWord, VERDICT_HEAD, Verdict, VerdictWord } from '../../shared/records.js';
 import { maxResultBytes, type Ring } from '../../shared/ring.js';
@@ -357,12 +358,12 @@ export class Dispatcher implements Policy, PoolListener {
     }
   }
 
-  #refuse(exchange: Exchange, code: ErrorCode, bytes: Uint8Array, length: number): void {
+  #refuse(exchange: Exchange, code: ErrorCode, bytes: Uint8Array, length: number, detail = NO_BYTES): void {
     const { verdict } = exchange;
     this.#passes[exchange.slot] = Pass.none;
     exchange.enter(Phase.sending);
     denial(verdict, errorNumber(code), 0);
-    this.#decide(exchange, bytes, length, NO_BYTES);
+    this.#decide(exchange, bytes, length, detail);
   }
 
   // Dead and stuck workers
@@ -439,10 +440,9 @@ export class Dispatcher implements Policy, PoolListener {
       this.#put(exchange, Pass.uncached, -1);
       return;
     }
-    const { providers } = this.#pool.snapshot.auth;
-    // Keys, introspection and hashed passwords are what a decision may wait for.
-    const waitsForAuth = providers.some((one) => one.type === 'oauth2' || one.type === 'basic' || one.type === 'jwt');
-    const code = waitsForAuth ? 'GW_AUTH_UNAVAILABLE' : 'GW_INTERNAL';
-    this.#refuse(exchange, code, exchange.message.body, exchange.message.bodyLength);
+    const { scheme } = exchange.client.caller;
+    const wait = credentialWait(this.#pool.snapshot.auth.providers.filter((one) => one.scheme === scheme));
+    const code = wait === '' ? 'GW_INTERNAL' : 'GW_AUTH_UNAVAILABLE';
+    this.#refuse(exchange, code, exchange.message.body, exchange.message.bodyLength, Buffer.from(wait));
   }
 }

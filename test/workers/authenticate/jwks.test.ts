@@ -10,6 +10,7 @@ import { runInNewContext } from 'node:vm';
 import { KeySets } from '../../../src/control/key-sets.js';
 import { fetchKeys } from '../../../src/control/threads/fetch-keys.js';
 import { Counter, Counters, counterMemory } from '../../../src/shared/counters.js';
+import type { KeyMessage } from '../../../src/shared/worker-messages.js';
 import type { Authenticator } from '../../../workers/authenticate/index.js';
 import { KeySources } from '../../../workers/authenticate/keys.js';
 import { DispatchFixture } from '../../request/dispatch/fixture.js';
@@ -97,6 +98,7 @@ describe('stored keys', () => {
   let counters: Counters;
   let keeper: KeySets;
   let sources: KeySources[];
+  let logged: string[];
   before(async () => {
     server = await LoopbackServer.start((_request, response) => {
       if (keys === null) response.writeHead(503).end();
@@ -109,11 +111,13 @@ describe('stored keys', () => {
     server.requests.length = 0;
     counters = new Counters(counterMemory(1, 1), 0);
     sources = [];
-    keeper = new KeySets(counters, {
-      useKeys: (message) => {
+    logged = [];
+    const receiver = {
+      useKeys: (message: KeyMessage) => {
         for (const source of sources) source.receive(message);
       },
-    });
+    };
+    keeper = new KeySets(counters, receiver, { warn: (sentence) => void logged.push(sentence) });
   });
   afterEach(() => keeper.close());
 

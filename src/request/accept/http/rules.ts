@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import type { AuthSnapshot } from '../../../config/auth-snapshot.js';
 import type { Snapshot, TransportsSnapshot } from '../../../config/snapshot.js';
 import type { ResourceMetadata } from '../../../protocol/resource-metadata.js';
 import { Scheme } from '../../../shared/scheme.js';
@@ -24,6 +25,7 @@ export class AcceptRules {
   readonly name: string;
   /** Time between heartbeats on idle connections; 0 = none. */
   readonly keepAliveMs: Milliseconds;
+  readonly auth: AuthSnapshot;
   readonly authRequired: boolean;
   /** What the protected-resource metadata says; null = there is none, since every client is served. */
   readonly metadata: ResourceMetadata | null;
@@ -62,6 +64,7 @@ export class AcceptRules {
     this.maxStreams = limits.maxStreams;
     this.name = snapshot.name;
     this.keepAliveMs = limits.keepAliveMs;
+    this.auth = snapshot.auth;
     this.authRequired = snapshot.auth.providers.length > 0;
     this.metadata = this.authRequired ? metadataOf(snapshot) : null;
     this.publicUrl = snapshot.publicUrl;

@@ -9,7 +9,7 @@ import type { CallListener, HttpCall } from '../http/call.js';
 import type { AcceptContext } from '../http/context.js';
 import type { FrontHandler } from '../http/handler.js';
 import { listMessage } from './messages.js';
-import { GENERAL_PATHS, openApiFrame } from './openapi-frame.js';
+import { GENERAL_PATHS, type OpenApiFrame, openApiFrame } from './openapi-frame.js';
 import { RestReply } from './reply.js';
 
 /** Pages of one list that are read. */
@@ -85,8 +85,8 @@ class DocumentBuild implements CallListener {
   }
 
   #finish(origin: string): void {
-    const { name, authRequired } = this.#context.rules;
-    const hash = createHash('sha256').update(JSON.stringify([name, authRequired]));
+    const { before, after } = this.#frame();
+    const hash = createHash('sha256').update(before).update(after);
     for (const page of this.#pages) hash.update(page);
     const etag = `"${hash.digest('base64url')}"`;
     const head = ['etag', etag, 'cache-control', 'private, no-cache'];
@@ -96,13 +96,17 @@ class DocumentBuild implements CallListener {
     else this.#write(head, etag, operationsOf(this.#pages));
   }
 
+  #frame(): OpenApiFrame {
+    const { auth, name } = this.#context.rules;
+    return openApiFrame(name, auth);
+  }
+
   /** Writes some operations, and goes on in the next turn. */
   #write(head: readonly string[], etag: string, operations: Generator<string, void>): void {
     for (let count = 0; count < TURN_TOOLS; count += 1) {
       const { done, value } = operations.next();
       if (done === true) {
-        const { name, authRequired } = this.#context.rules;
-        const { before, after } = openApiFrame(name, authRequired);
+        const { before, after } = this.#frame();
         const paths = [...GENERAL_PATHS, ...this.#operations].join(',');
         this.#cache.document = Buffer.from(`${before}${paths}${after}`);
         this.#cache.etag = etag;
