@@ -41,10 +41,15 @@ async function running(
   return Object.assign(gateway, { origin: new URL(gateway.url ?? '').origin, config });
 }
 
+const answerTo = (origin: string, headers: Record<string, string>) =>
+  modernRpc(`${origin}/mcp`, 'tools/call', { name: 'raw__call' }, { headers });
 const call = async (origin: string, headers: Record<string, string>): Promise<string> => {
-  const { status, message } = await modernRpc(`${origin}/mcp`, 'tools/call', { name: 'raw__call' }, { headers });
+  const { status, message } = await answerTo(origin, headers);
   return status === 200 && message.error === undefined ? 'good' : message.error.data.code;
 };
+/** The answer about a credential that cannot be checked. */
+const waiting = (cause: string): string =>
+  `The credential cannot be checked at the moment; retry later. Its check waits for ${cause}.`;
 
 describe('a list of providers', () => {
   it('keeps subjects of one name apart, names missing scopes, and revokes every kind', async (scope) => {
@@ -141,7 +146,10 @@ describe('a list of providers', () => {
       return asked() > before;
     });
     assert.equal(await call(origin, bearer('known')), 'good');
-    assert.equal(await call(origin, bearer('unknown')), 'GW_AUTH_UNAVAILABLE');
+    const unknown = await answerTo(origin, bearer('unknown'));
+    assert.deepEqual([unknown.status, unknown.headers.get('retry-after')], [503, '1']);
+    assert.equal(unknown.message.error.data.code, 'GW_AUTH_UNAVAILABLE');
+    assert.equal(unknown.message.error.message, waiting('the answer of auth.introspectionUrl'));
     await eventually('the token ends', async () => (await call(origin, bearer('short'))) === 'GW_INVALID_TOKEN');
 
     authority.fault = 'none';
@@ -159,8 +167,13 @@ describe('a list of providers', () => {
     const users = { cleo: hashSync('password of cleo', 8) };
     const { origin } = await running(scope, { type: 'basic', users, maxWaiting: 2 }, { routes: [] });
     assert.equal(await call(origin, basic('cleo', 'password of cleo')), 'good');
-    const guesses = await Promise.all(Array.from({ length: 20 }, (_, i) => call(origin, basic('cleo', `guess ${i}`))));
-    assert.deepEqual(new Set(guesses), new Set(['GW_INVALID_TOKEN', 'GW_AUTH_UNAVAILABLE']));
+    const guesses = await Promise.all(
+      Array.from({ length: 20 }, (_, i) => answerTo(origin, basic('cleo', `guess ${i}`))),
+    );
+    assert.deepEqual(
+      new Set(guesses.map(({ status, message }) => (status === 503 ? message.error.message : message.error.data.code))),
+      new Set(['GW_INVALID_TOKEN', waiting('room among auth.maxWaiting')]),
+    );
     assert.equal(await call(origin, basic('cleo', 'password of cleo')), 'good', 'what was right is remembered');
   });
 

@@ -186,15 +186,21 @@ describe('stored keys', () => {
     keys = [first.jwk];
     await pause(50);
     assert.notEqual(typeof (await judge(each, rs256(first, claims({ jti: 'again' })))), 'string');
+    assert.deepEqual(logged, [
+      `auth: the key set ${server.url()} cannot be used, and the last keys stay in use: it answered with status 503`,
+      `auth: the key set ${server.url()} can be used again`,
+    ]);
   });
 
   it('answers that it is unavailable when no keys were ever loaded', async () => {
     keys = null;
-    const each = worker({});
+    const each = worker({ jwksUrl: server.url('/jwks?key=secret') });
     for (let i = 0; i < 5; i += 1) {
       assert.equal(await judge(each, rs256(first, claims({ jti: `${i}` }))), 'GW_AUTH_UNAVAILABLE');
     }
     assert.equal(server.requests.length, 1);
+    const meanwhile = 'tokens of its issuer cannot be checked: it answered with status 503';
+    assert.deepEqual(logged, [`auth: the key set ${server.url()} cannot be used, and ${meanwhile}`]);
   });
 });
 
@@ -259,7 +265,8 @@ describe('keys through the whole pool', () => {
       });
       const slow = waiting.call('files__read', {}, { token: rs256(first) });
       assert.equal((await waiting.call('files__read')).error, 'GW_UNAUTHENTICATED');
-      assert.equal((await slow).error, 'GW_AUTH_UNAVAILABLE');
+      const { error, payload } = await slow;
+      assert.deepEqual([error, payload], ['GW_AUTH_UNAVAILABLE', 'Its check waits for the keys of auth.jwksUrl.']);
     } finally {
       await waiting.close();
       silent.close();

@@ -1,0 +1,102 @@
+/** User names and passwords in every spelling, beside a model that decodes base64 bit by bit. */
+import assert from 'node:assert/strict';
+import { isUtf8 } from 'node:buffer';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { BasicProvider } from '../../../src/config/auth-snapshot.js';
+import { Scheme } from '../../../src/shared/scheme.js';
+import { phc } from '../../support/credentials.js';
+import { authenticatorFor, judge } from './tokens.js';
+
+const USERS: Readonly<Record<string, string>> = {
+  ann: 'secret',
+  b: '',
+  'björn ': 'pä:ss',
+  constructor: 'x',
+  eve: phc('hashed'),
+};
+
+function provider(users: Readonly<Record<string, string>>): BasicProvider {
+  return {
+    type: 'basic',
+    scheme: Scheme.basic,
+    waitsFor: 'room among auth.maxWaiting',
+    maxWaiting: 10,
+    users: Object.entries(users).map(([subject, password]) => ({
+      subject,
+      password,
+      scopes: [],
+      permissions: [],
+      metadata: {},
+    })),
+  };
+}
+
+const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+
+/** RFC 4648 section 4, every bit accounted for; null = it is another text. */
+function decoded(text: string): Buffer | null {
+  const content = text.replace(/={1,2}$/, '');
+  if (text === '' || text.length % 4 !== 0) return null;
+  let bits = '';
+  for (const character of content) {
+    const at = ALPHABET.indexOf(character);
+    if (at < 0) return null;
+    bits += at.toString(2).padStart(6, '0');
+  }
+  const whole = bits.length - (bits.length % 8);
+  if (bits.slice(whole).includes('1')) return null;
+  return Buffer.from((bits.slice(0, whole).match(/.{8}/g) ?? []).map((byte) => Number.parseInt(byte, 2)));
+}
+
+function model(credential: string): string | null {
+  const bytes = decoded(credential);
+  if (bytes === null || !isUtf8(bytes)) return null;
+  const text = bytes.toString();
+  const at = text.indexOf(':');
+  if (at < 0 || [...text].some((character) => character < ' ' || character === '\x7f')) return null;
+  const [name, password] = [text.slice(0, at), text.slice(at + 1)];
+  if (name === 'eve') return password === 'hashed' ? name : null;
+  return Object.hasOwn(USERS, name) && USERS[name] === password ? name : null;
+}
+
+const pair = fc.oneof(
+  fc.constantFrom('ann:secret', 'b:', 'björn :pä:ss', 'constructor:x', 'eve:hashed', `eve:${USERS['eve']}`),
+  fc.constantFrom('ann:secret ', 'ann', 'Ann:secret', 'ann:secret\0', '\ufeffann:secret', ':', '__proto__:x', 'b'),
+  fc.string().map((text) => `ann:${text}`),
+  fc.string({ unit: 'binary' }),
+);
+const credential = fc.oneof(
+  pair.map((text) => Buffer.from(text).toString('base64')),
+  pair.map((text) => Buffer.from(text, 'latin1').toString('base64')),
+  pair.map((text) => Buffer.from(text).toString('base64url')),
+  fc
+    .tuple(pair, fc.nat(), fc.constantFrom('', '=', '==', 'A', ' ', '-', '_', '\t', '\n', '\x7f'))
+    .map(([text, at, inserted]) => {
+      const spelled = Buffer.from(text).toString('base64');
+      const place = at % (spelled.length + 1);
+      return spelled.slice(0, place) + inserted + spelled.slice(place + (at % 2));
+    }),
+);
+
+test('a user gets in by the one spelling of name and password in UTF-8 and base64', async () => {
+  const authenticator = authenticatorFor(provider(USERS));
+  let good = 0;
+  await fc.assert(
+    fc.asyncProperty(credential, async (text) => {
+      const expected = model(text);
+      const found = await judge(authenticator, text, Scheme.basic);
+      assert.equal(typeof found === 'string' ? null : found.subject, expected);
+      if (expected !== null) good += 1;
+    }),
+    { numRuns: 700 },
+  );
+  assert.ok(good > 30, `only ${good} good credentials were generated`);
+});
+
+test('a credential that is too long is refused without being decoded', async () => {
+  const authenticator = authenticatorFor(provider({ ann: 'a'.repeat(1_024), bob: 'a'.repeat(6_000) }));
+  const spelled = (name: string, length: number) => Buffer.from(`${name}:${'a'.repeat(length)}`).toString('base64');
+  assert.notEqual(typeof (await judge(authenticator, spelled('ann', 1_024), Scheme.basic)), 'string');
+  assert.equal(await judge(authenticator, spelled('bob', 6_000), Scheme.basic), 'GW_INVALID_TOKEN');
+});
