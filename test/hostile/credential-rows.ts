@@ -173,7 +173,8 @@ function forgedOpaque(authority: AuthorizationServer): CredentialRows {
     'an opaque token that has expired': bearer(opaque(authority, 'opaque-expired', { expiresAt: Date.now() - 1_000 })),
     'an opaque token that was revoked': bearer(opaque(authority, 'opaque-revoked', { active: false })),
     'an opaque token of nobody': bearer(opaque(authority, 'opaque-nobody', { subject: '', clientId: '' })),
-    'an opaque token in other characters': bearer('opaque{token}'),
+    'an opaque token in other characters': bearer(opaque(authority, 'opaque{token}')),
+    'an opaque token of 9 KB': bearer(opaque(authority, 'a'.repeat(9_000))),
   };
 }
 

@@ -65,6 +65,7 @@ async function startEverything(scope: TestScope, frontEnd: 'uws' | 'node') {
   const gateway = createGateway({
     port: 0,
     frontEnd,
+    workers: 1,
     admin: false,
     log: { level: 'silent' },
     mcpServers: { raw: { url: upstream.url } },

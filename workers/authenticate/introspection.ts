@@ -55,13 +55,13 @@ export class Introspection implements Judge {
     const settings = this.#settings;
     const answer = await this.#inquiries.ask({ kind: 'introspect', url: settings.introspectionUrl, token });
     if (answer.outcome === 'unavailable') return unavailable(settings);
-    // The front remembers it, for `negativeCacheMs`.
+    // The front has checked `exp`, and remembers it for `negativeCacheMs`.
     if (answer.outcome !== 'active') return refused(INVALID_TOKEN, false);
     const { claims, until } = answer;
     const now = Date.now() / 1_000;
     const claim = this.#subjectClaims.find((name) => !isMissing(claims[name]));
     const subject = claim === undefined ? undefined : claims[claim];
-    const { iss, aud, exp, nbf, iat } = claims;
+    const { iss, aud, nbf, iat } = claims;
     const audiences = Array.isArray(aud) ? aud : [aud];
     let fault: string | null = null;
     if (claim === undefined)
@@ -76,7 +76,6 @@ export class Introspection implements Judge {
       this.#refusals.tokenRefused(`a token that is active at ${settings.introspectionUrl} was refused: ${fault}`);
       return refused(INVALID_TOKEN);
     }
-    if (typeof exp === 'number' && exp <= now) return refused(INVALID_TOKEN, false);
     const grant = {
       subject: subject as string,
       scopes: claimList(claims, settings.scopeClaims),

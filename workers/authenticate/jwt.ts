@@ -56,7 +56,6 @@ export class JwtIssuer implements Judge {
     this.#options = {
       // A secret is never used with an asymmetric algorithm, nor a public key with HMAC (RFC 8725 section 3.1).
       algorithms: auth.algorithms.filter((algorithm) => algorithm.startsWith('HS') === shared && algorithm !== 'none'),
-      requiredClaims: auth.audience.length > 0 ? ['aud'] : [],
       clockTolerance: auth.clockToleranceSeconds,
       ...(auth.issuer === null ? {} : { issuer: auth.issuer }),
       ...(auth.audience.length === 0 ? {} : { audience: [...auth.audience] }),

@@ -4,6 +4,7 @@ import { after, before, it } from 'node:test';
 import type { IntrospectionProvider } from '../../../src/config/auth-snapshot.js';
 import { Scheme } from '../../../src/shared/scheme.js';
 import type { Principal } from '../../../workers/authenticate/principal.js';
+import { Revoked } from '../../../workers/authenticate/revoked.js';
 import { authenticatorFor, judge, LoopbackServer } from './tokens.js';
 
 let server: LoopbackServer;
@@ -40,9 +41,10 @@ async function outcome(
   claims: Record<string, unknown>,
   changes: Partial<IntrospectionProvider> = {},
   log: string[] = [],
+  revoked = new Revoked([]),
 ): Promise<Principal | string> {
   answer = { active: true, ...claims };
-  return await judge(authenticatorFor(provider(changes), undefined, undefined, log), 'opaque-token');
+  return await judge(authenticatorFor(provider(changes), undefined, revoked, log), 'opaque-token');
 }
 
 async function subject(claims: Record<string, unknown>, changes?: Partial<IntrospectionProvider>): Promise<string> {
@@ -107,4 +109,12 @@ it('gives scopes and permissions, and ends with the answer', async () => {
   assert.equal(await subject({ ...ALL, exp: `${exp}` }), 'GW_INVALID_TOKEN');
   assert.equal(await subject({ ...ALL, active: 'true' }), 'GW_AUTH_UNAVAILABLE');
   assert.equal(await subject({ ...ALL, active: false }), 'GW_INVALID_TOKEN');
+});
+
+it('follows a revocation of the subject, unless the token was issued later', async () => {
+  const at = Math.floor(Date.now() / 1_000);
+  const revoked = () => new Revoked([{ type: 'revocation', kind: 'subject', value: 'ann', at }]);
+  assert.equal(await outcome(ALL, {}, [], revoked()), 'GW_TOKEN_REVOKED');
+  assert.equal(await outcome({ ...ALL, iat: at - 1 }, {}, [], revoked()), 'GW_TOKEN_REVOKED');
+  assert.equal(typeof (await outcome({ ...ALL, iat: at + 1 }, {}, [], revoked())), 'object');
 });
