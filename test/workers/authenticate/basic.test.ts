@@ -16,6 +16,7 @@ const USERS: Readonly<Record<string, string>> = {
   'björn ': 'pä:ss',
   constructor: 'x',
   tab: 'x\ty',
+  '\ufffd': 'x',
   eve: phc('hashed'),
 };
 
@@ -64,7 +65,17 @@ function model(credential: string): string | null {
 }
 
 const pair = fc.oneof(
-  fc.constantFrom('ann:secret', 'b:', 'björn :pä:ss', 'constructor:x', 'tab:x\ty', 'eve:hashed', `eve:${USERS['eve']}`),
+  fc.constantFrom(
+    'ann:secret',
+    'b:',
+    'björn :pä:ss',
+    'constructor:x',
+    'tab:x\ty',
+    '\ufffd:x',
+    '\u00ff:x',
+    'eve:hashed',
+    `eve:${USERS['eve']}`,
+  ),
   fc.constantFrom('ann:secret ', 'ann', 'Ann:secret', 'ann:secret\0', '\ufeffann:secret', ':', '__proto__:x', 'b'),
   fc.string().map((text) => `ann:${text}`),
   fc.string({ unit: 'binary' }),
