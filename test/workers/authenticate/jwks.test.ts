@@ -192,6 +192,14 @@ describe('stored keys', () => {
     ]);
   });
 
+  it('lets no token wait for keys of an address that is not configured any more', async () => {
+    const source = new KeySources({ requestKeys() {} }, []);
+    const waiting = judge(authenticatorFor(jwtAuth({ jwksUrl: server.url() }), source), rs256(first));
+    await new Promise(setImmediate);
+    source.keep(new Set());
+    assert.equal(await waiting, 'GW_AUTH_UNAVAILABLE');
+  });
+
   it('answers that it is unavailable when no keys were ever loaded', async () => {
     keys = null;
     const each = worker({ jwksUrl: server.url('/jwks?key=secret') });
