@@ -73,7 +73,7 @@ export class Introspection implements Judge {
       fault = 'it is for another audience';
     else if (typeof nbf === 'number' && nbf > now) fault = 'it is not valid yet';
     if (fault !== null) {
-      this.#refusals.tokenRefused(`a token that is active at ${settings.introspectionUrl} was refused: ${fault}`);
+      this.#refusals.tokenRefused(`a token that is active by introspection was refused: ${fault}`);
       return refused(INVALID_TOKEN);
     }
     const grant = {

@@ -280,13 +280,15 @@ function checkTogether(compilation: Compilation, providers: readonly AuthProvide
 
 /** The issuers that are URLs, as the metadata names them (RFC 8414 section 2). */
 function authorizationServers(providers: readonly AuthProvider[]): string[] {
-  return providers.flatMap((provider) => {
+  const issuers = providers.flatMap((provider) => {
     if (provider.type !== 'jwt' && provider.type !== 'oauth2') return [];
     const { issuer } = provider;
     if (issuer === null || !URL.canParse(issuer)) return [];
     const { protocol, hostname } = new URL(issuer);
     return protocol === 'https:' || (protocol === 'http:' && isLoopbackHost(hostname)) ? [issuer] : [];
   });
+  // One may stand at several providers, for tokens of different forms.
+  return [...new Set(issuers)];
 }
 
 /** In the form of a header value: other characters are percent-encoded (WHATWG URL). */

@@ -25,6 +25,7 @@ export class AcceptRules {
   readonly name: string;
   /** Time between heartbeats on idle connections; 0 = none. */
   readonly keepAliveMs: Milliseconds;
+  /** How clients authenticate. */
   readonly auth: AuthSnapshot;
   readonly authRequired: boolean;
   /** What the protected-resource metadata says; null = there is none, since every client is served. */

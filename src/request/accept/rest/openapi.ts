@@ -43,6 +43,7 @@ class DocumentBuild implements CallListener {
   readonly call: HttpCall;
   readonly #context: AcceptContext;
   readonly #cache: DocumentCache;
+  readonly #frame: OpenApiFrame;
   readonly #pages: Uint8Array[] = [];
   readonly #operations: string[] = [];
   #bytes: Bytes = 0;
@@ -52,6 +53,7 @@ class DocumentBuild implements CallListener {
     this.call = call;
     this.#context = context;
     this.#cache = cache;
+    this.#frame = openApiFrame(context.rules.name, context.rules.auth);
   }
 
   /** Asks for a page of the tools. @param cursor null = the first one */
@@ -85,8 +87,7 @@ class DocumentBuild implements CallListener {
   }
 
   #finish(origin: string): void {
-    const { before, after } = this.#frame();
-    const hash = createHash('sha256').update(before).update(after);
+    const hash = createHash('sha256').update(this.#frame.before).update(this.#frame.after);
     for (const page of this.#pages) hash.update(page);
     const etag = `"${hash.digest('base64url')}"`;
     const head = ['etag', etag, 'cache-control', 'private, no-cache'];
@@ -96,17 +97,12 @@ class DocumentBuild implements CallListener {
     else this.#write(head, etag, operationsOf(this.#pages));
   }
 
-  #frame(): OpenApiFrame {
-    const { auth, name } = this.#context.rules;
-    return openApiFrame(name, auth);
-  }
-
   /** Writes some operations, and goes on in the next turn. */
   #write(head: readonly string[], etag: string, operations: Generator<string, void>): void {
     for (let count = 0; count < TURN_TOOLS; count += 1) {
       const { done, value } = operations.next();
       if (done === true) {
-        const { before, after } = this.#frame();
+        const { before, after } = this.#frame;
         const paths = [...GENERAL_PATHS, ...this.#operations].join(',');
         this.#cache.document = Buffer.from(`${before}${paths}${after}`);
         this.#cache.etag = etag;

@@ -71,7 +71,8 @@ describe('the OpenAPI document', () => {
       { type: 'basic', users: { ann: 'password' } },
       { type: 'jwt', issuer, audience: 'a', secret: 's'.repeat(32) },
       { type: 'jwt', issuer: 'not an address', audience: 'a', secret: 's'.repeat(32) },
-      { type: 'oauth2', issuer: `${issuer}two`, introspectionUrl: issuer, clientId: 'c', clientSecret: 's' },
+      { type: 'jwt', issuer: `${issuer}two`, audience: 'a', secret: 's'.repeat(32) },
+      { type: 'oauth2', issuer, introspectionUrl: issuer, clientId: 'c', clientSecret: 's' },
       { type: 'bearer', tokens: { ann: 'token-of-ann' } },
       { type: 'apiKey', header: 'Key', keys: { bob: 'key-of-bob' } },
     ]);
