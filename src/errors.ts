@@ -172,8 +172,7 @@ export const ERRORS = {
     status: 503,
     rpc: -32603,
     retryable: true,
-    sentence:
-      'The credential cannot be checked at the moment: the keys (auth.jwksUrl) or the introspection endpoint (auth.introspectionUrl) cannot be reached, or too many passwords wait for their check (auth.maxWaiting); retry later.',
+    sentence: 'The credential cannot be checked at the moment; retry later.',
   }),
   GW_UPSTREAM_CLOSED: upstream({
     status: 200,

@@ -310,7 +310,7 @@ export class Decider {
       // The outcome does not count if keys, configuration or revocations have changed while the token was verified.
       const isOutdated = authenticator !== this.#authenticators.at(request.view) || revocation !== this.#revocation;
       if (isOutdated) this.#decide(request);
-      else if (typeof outcome === 'number') this.#verdict.deny(outcome);
+      else if ('error' in outcome) this.#verdict.deny(outcome.error, outcome.detail);
       else this.#judge(request, outcome);
     } catch (error) {
       this.#fail(request, error);

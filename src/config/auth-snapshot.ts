@@ -37,6 +37,8 @@ export interface Grant {
 interface Provider {
   /** What it takes (src/shared/scheme.ts). */
   readonly scheme: number;
+  /** What the check of a credential may wait for, in words that name the key of the configuration; `null` = for nothing. */
+  readonly waitsFor: string | null;
 }
 
 /** A fixed list of bearer tokens. */
@@ -97,6 +99,7 @@ export interface IntrospectionProvider extends Provider {
   readonly issuer: string | null;
   /** Empty = not checked. */
   readonly audience: readonly string[];
+  /** The member of an answer that names the subject; `sub` = where there is none, `username`, then `client_id`. */
   readonly subjectClaim: string;
   readonly scopeClaims: readonly string[];
   readonly permissionClaims: readonly string[];

@@ -6,7 +6,7 @@ import { type Position, quoteKey } from './source/index.js';
 export type ConfigPath = readonly (string | number)[];
 
 /** A path as shown: `mcpServers.files.args[0]`; unusual names in brackets and quotes. */
-function showPath(path: ConfigPath): string {
+export function showPath(path: ConfigPath): string {
   let text = '';
   for (const part of path) {
     if (typeof part === 'number') text += `[${part}]`;

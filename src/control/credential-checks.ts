@@ -1,19 +1,20 @@
 import type { AuthSnapshot, IntrospectionProvider } from '../config/auth-snapshot.js';
 import type { Counters } from '../shared/counters.js';
 import type { Inquiry, InquiryAnswer } from '../shared/worker-messages.js';
-import { Introspection, type IntrospectionLog } from './introspection.js';
+import { Introspection } from './introspection.js';
+import type { OutageLog } from './outage.js';
 import { Passwords } from './passwords.js';
 import type { PasswordChecker } from './threads/check-password.js';
 
 /** Answers the inquiries of workers about credentials. One per gateway. */
 export class CredentialChecks {
   readonly #counters: Counters;
-  readonly #log: IntrospectionLog;
+  readonly #log: OutageLog;
   readonly #passwords: Passwords;
   /** By {@link keyOf}. */
   #introspections = new Map<string, { readonly settings: IntrospectionProvider; readonly of: Introspection }>();
 
-  constructor(checker: PasswordChecker, counters: Counters, log: IntrospectionLog) {
+  constructor(checker: PasswordChecker, counters: Counters, log: OutageLog) {
     this.#counters = counters;
     this.#log = log;
     this.#passwords = new Passwords(checker);

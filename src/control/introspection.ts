@@ -10,6 +10,7 @@ import { Counter, type Counters } from '../shared/counters.js';
 import type { InquiryAnswer } from '../shared/worker-messages.js';
 import type { Milliseconds, Seconds } from '../units.js';
 import { type Introspector, introspect } from './introspection-request.js';
+import { Outage, type OutageLog } from './outage.js';
 
 /** After a failure no request is made for this time, so that an endpoint that is down is not flooded. */
 const PAUSE_MS: Milliseconds = 1_000;
@@ -31,36 +32,30 @@ interface Kept {
 const INACTIVE: InquiryAnswer = Object.freeze({ outcome: 'inactive' });
 const UNAVAILABLE: InquiryAnswer = Object.freeze({ outcome: 'unavailable' });
 
-/** Where failures of the endpoint are logged. */
-export interface IntrospectionLog {
-  warn(sentence: string): void;
-}
-
 /** See the file comment. One for each provider of type `oauth2`; {@link CredentialChecks} has them. */
 export class Introspection {
   readonly #settings: IntrospectionProvider;
   readonly #introspector: Introspector;
   readonly #counters: Counters;
-  readonly #log: IntrospectionLog;
+  readonly #outage: Outage;
   /** By SHA-256 of the token. */
   readonly #active: LRUCache<string, Kept>;
   /** Apart from the others, so that a client with many wrong tokens pushes no good one out. */
   readonly #inactive: LRUCache<string, true>;
   readonly #pending = new Map<string, Promise<InquiryAnswer>>();
   #failedAt: Milliseconds = Number.NEGATIVE_INFINITY;
-  #isDown = false;
 
   /** @param introspector default: on this thread, which only waits for the answer */
   constructor(
     settings: IntrospectionProvider,
     counters: Counters,
-    log: IntrospectionLog,
+    log: OutageLog,
     introspector: Introspector = { introspect },
   ) {
     this.#settings = settings;
     this.#introspector = introspector;
     this.#counters = counters;
-    this.#log = log;
+    this.#outage = new Outage('the introspection endpoint', settings.introspectionUrl, log);
     this.#active = new LRUCache({ max: settings.maxTokens });
     this.#inactive = new LRUCache({ max: settings.maxTokens, ttl: settings.negativeCacheMs });
   }
@@ -96,8 +91,7 @@ export class Introspection {
       this.#failed(error);
       return this.#withoutEndpoint(digest);
     }
-    if (this.#isDown) this.#log.warn(`auth: the introspection endpoint ${introspectionUrl} answers again`);
-    this.#isDown = false;
+    this.#outage.ended();
     const now = Date.now() / 1_000;
     const { active, exp } = claims;
     // Whole seconds, as verdicts have them. An `exp` that is no number is one that cannot be kept (RFC 7662 section 2.2).
@@ -126,13 +120,7 @@ export class Introspection {
   #failed(error: unknown): void {
     this.#counters.add(Counter.introspectionFailures);
     this.#failedAt = performance.now();
-    if (this.#isDown) return;
-    this.#isDown = true;
-    const why = error instanceof Error ? error.message : 'it failed';
-    const { introspectionUrl } = this.#settings;
-    this.#log.warn(
-      `auth: the introspection endpoint ${introspectionUrl} cannot be used, and only clients that were in already are served: ${why}`,
-    );
+    this.#outage.failed(error, 'only clients that were in already are served');
   }
 }
 

@@ -9,6 +9,7 @@ import { monotonic } from '../shared/clock.js';
 import { Counter, type Counters } from '../shared/counters.js';
 import type { KeyMessage } from '../shared/worker-messages.js';
 import type { Milliseconds } from '../units.js';
+import { Outage, type OutageLog } from './outage.js';
 import { fetchKeys, type KeyLoader } from './threads/fetch-keys.js';
 
 /** Keys are renewed in the background after this part of their maximum age. */
@@ -36,6 +37,7 @@ export class JwksCache {
   #isClosed = false;
   readonly #counters: Counters;
   readonly #receiver: KeyReceiver;
+  readonly #outage: Outage;
   readonly #loader: KeyLoader;
 
   /** Starts to load. @param loader default: this thread */
@@ -43,6 +45,7 @@ export class JwksCache {
     { jwksUrl, jwksCooldownMs, jwksMaxAgeMs }: JwksSettings,
     counters: Counters,
     receiver: KeyReceiver,
+    log: OutageLog,
     loader: KeyLoader = { fetchKeys },
   ) {
     this.#url = jwksUrl;
@@ -50,6 +53,7 @@ export class JwksCache {
     this.#maxAgeMs = jwksMaxAgeMs;
     this.#counters = counters;
     this.#receiver = receiver;
+    this.#outage = new Outage('the key set', jwksUrl, log);
     this.#loader = loader;
     this.#schedule();
     void this.request(this.#version);
@@ -98,12 +102,15 @@ export class JwksCache {
     try {
       const jwks = await this.#loader.fetchKeys(this.#url);
       this.#loadedAt = monotonic();
+      this.#outage.ended();
       if (jwks !== this.#jwks) {
         this.#jwks = jwks;
         this.#version += 1;
       }
-    } catch {
+    } catch (error) {
       this.#counters.add(Counter.jwksFailures);
+      const meanwhile = this.#jwks === null ? 'tokens of its issuer cannot be checked' : 'the last keys stay in use';
+      if (!this.#isClosed) this.#outage.failed(error, meanwhile);
     }
     this.#schedule();
   }

@@ -2,6 +2,7 @@ import type { AuthProvider } from '../config/auth-snapshot.js';
 import type { Counters } from '../shared/counters.js';
 import type { KeyMessage } from '../shared/worker-messages.js';
 import { JwksCache, type KeyReceiver } from './jwks-cache.js';
+import type { OutageLog } from './outage.js';
 import type { KeyLoader } from './threads/fetch-keys.js';
 
 /** The key sets of all issuers, by the URL that they are loaded from. One per gateway. */
@@ -9,11 +10,13 @@ export class KeySets {
   readonly #caches = new Map<string, JwksCache>();
   readonly #counters: Counters;
   readonly #receiver: KeyReceiver;
+  readonly #log: OutageLog;
   readonly #loader: KeyLoader | undefined;
 
-  constructor(counters: Counters, receiver: KeyReceiver, loader?: KeyLoader) {
+  constructor(counters: Counters, receiver: KeyReceiver, log: OutageLog, loader?: KeyLoader) {
     this.#counters = counters;
     this.#receiver = receiver;
+    this.#log = log;
     this.#loader = loader;
   }
 
@@ -26,7 +29,10 @@ export class KeySets {
       before.delete(settings.jwksUrl);
       const known = this.#caches.get(settings.jwksUrl);
       if (known !== undefined) known.configure(settings);
-      else this.#caches.set(settings.jwksUrl, new JwksCache(settings, this.#counters, this.#receiver, this.#loader));
+      else {
+        const cache = new JwksCache(settings, this.#counters, this.#receiver, this.#log, this.#loader);
+        this.#caches.set(settings.jwksUrl, cache);
+      }
     }
     for (const url of before) {
       this.#caches.get(url)?.close();

@@ -130,9 +130,10 @@ export class WorkerPool implements PolicyPool, KeyReceiver, WorkerCaches {
     this.counterMemory = counterMemory(this.size + 1, limits.maxToolMetrics + servers.length + variants + 1);
     this.counters = new Counters(this.counterMemory, 0);
     this.#buckets = bucketsOf(options.snapshot);
-    this.#keys = new KeySets(this.counters, this, options.keys);
     const passwords = options.passwords ?? { checkPassword: async (check) => checkPassword(check) };
-    this.#checks = new CredentialChecks(passwords, this.counters, { warn: (sentence) => this.#report(sentence) });
+    const log = { warn: (sentence: string) => this.#report(sentence) };
+    this.#keys = new KeySets(this.counters, this, log, options.keys);
+    this.#checks = new CredentialChecks(passwords, this.counters, log);
     this.#bell = createDoorbell(() => this.#listener?.verdictsReady());
     this.#piscina = new Piscina({
       filename: options.filename ?? fileURLToPath(new URL('../../workers/entry.cjs', import.meta.url)),
@@ -319,7 +320,7 @@ export class WorkerPool implements PolicyPool, KeyReceiver, WorkerCaches {
     } else if (message.type === 'cacheEvents') {
       this.cacheEvents.add(message.events);
     } else if (message.type === 'refusedToken') {
-      this.#report(`a token with a good signature was refused: ${message.why}`);
+      this.#report(message.sentence);
     } else {
       this.#report(`policy worker ${slot.index}: ${message.message}`);
     }

@@ -88,7 +88,7 @@ export function decide(call: ExplainedCall, snapshot: Snapshot, catalog: Catalog
 /** A provider with one client, who is the one that is asked about. */
 function providerOf({ subject, scopes, permissions }: ExplainedCall): AuthProvider {
   const token = { token: EXPLAINED_TOKEN, subject: subject ?? '', scopes, permissions, metadata: {} };
-  return { type: 'bearer', scheme: Scheme.bearer, tokens: [token] };
+  return { type: 'bearer', scheme: Scheme.bearer, waitsFor: null, tokens: [token] };
 }
 
 function createDecider(

@@ -235,7 +235,7 @@ export class Pipeline implements FrontHandler, DecodedMessages, DecidedExchanges
   /**
    * dispatch is done: the verdict is in `exchange.verdict`.
    *
-   * @param payload the scopes of a denial or an answer of the cache; valid during the call
+   * @param payload the scopes or the detail of a denial, or an answer of the cache; valid during the call
    */
   decided(exchange: Exchange, bytes: Uint8Array, length: number, payload: Buffer): void {
     const { generation } = exchange;

@@ -6,7 +6,7 @@
 import { type CodeOf, codes } from '../codes.js';
 import { CALL_BUCKET_WORDS } from './call-buckets.js';
 
-export const RECORD_VERSION = 5;
+export const RECORD_VERSION = 6;
 
 /** Purpose of a request record. */
 export const Ask = codes('Ask', {
@@ -95,7 +95,7 @@ export const Verdict = codes('Verdict', {
   forward: 1,
   /** The gateway answers this method itself from prepared bytes or state. */
   local: 2,
-  /** Refuse with the error of number `error`. Payload: the scopes for the challenge, space separated, if any. */
+  /** Refuse with the error of number `error`. Payload: the scopes for the challenge, space separated; or a sentence that follows that of the error; or none. */
   deny: 3,
   /** The payload is an AnswerHead and the result. */
   cached: 4,

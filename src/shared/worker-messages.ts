@@ -101,8 +101,8 @@ export type FrontMessage =
   | { readonly type: 'needKeys'; readonly url: string; readonly version: number }
   /** Answered by `inquiryAnswer` with the same id. */
   | { readonly type: 'inquiry'; readonly id: number; readonly inquiry: Inquiry }
-  /** A token with a good signature was refused; the sentence contains nothing of the token. */
-  | { readonly type: 'refusedToken'; readonly why: string }
+  /** A token that its issuer takes for good was refused; the sentence contains nothing of the token. */
+  | { readonly type: 'refusedToken'; readonly sentence: string }
   /** What has happened in the response cache of the worker since the last such message. */
   | { readonly type: 'cacheEvents'; readonly events: readonly RouteCacheEvents[] }
   /** A decision threw an error; the message contains no request data. */

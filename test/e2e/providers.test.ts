@@ -1,6 +1,5 @@
-/** Clients that authenticate in every way that the configuration knows, over every transport, against real peers. */
+/** Clients that authenticate in every way that the configuration knows, against real peers; forged credentials are in test/hostile. */
 import assert from 'node:assert/strict';
-import { createHmac, scryptSync } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { auth, type OAuthClientProvider } from '@modelcontextprotocol/sdk/client/auth.js';
 import type {
@@ -11,64 +10,14 @@ import type {
 import { hashSync } from 'bcryptjs';
 import { createGateway, type Gateway, type GatewayConfig } from '../../src/index.js';
 import { ATTEMPTS } from '../support/attempts.js';
-import { type AuthorizationServer, startAuthorizationServer } from '../support/authorization-server.js';
+import { startAuthorizationServer } from '../support/authorization-server.js';
+import { base64, basic, bearer, jwt, opaque, SECRET } from '../support/credentials.js';
 import { openAnswer } from '../support/event-stream.js';
 import { startGateway } from '../support/gateway.js';
 import { eventually, type TestScope } from '../support/process.js';
 import { rawUpstream } from '../support/raw-upstream.js';
 import { modernHeaders, modernMessage, modernRpc, rpc } from '../support/rpc.js';
 import { connectV1 } from '../support/sdk-clients.js';
-
-const SECRET = 'a shared secret of more than thirty-two bytes';
-const base64 = (text: string): string => Buffer.from(text).toString('base64');
-const basic = (name: string, password: string) => ({ authorization: `Basic ${base64(`${name}:${password}`)}` });
-const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
-const now = (): number => Math.floor(Date.now() / 1_000);
-
-function phc(password: string): string {
-  const salt = Buffer.from('sixteen salt byt');
-  const unpadded = (bytes: Buffer): string => bytes.toString('base64').replace(/=+$/, '');
-  return `$scrypt$ln=10,r=8,p=1$${unpadded(salt)}$${unpadded(scryptSync(password, salt, 32, { N: 1024, r: 8, p: 1 }))}`;
-}
-
-function jwt(claims: object, header: object = {}, secret = SECRET): string {
-  const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
-  const payload = { iss: 'https://one.example', aud: 'gateway', sub: 'joe', iat: now(), exp: now() + 600, ...claims };
-  const signed = `${part({ alg: 'HS256', typ: 'JWT', ...header })}.${part(payload)}`;
-  return `${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`;
-}
-
-function providers(authority: AuthorizationServer): Extract<GatewayConfig['auth'], readonly unknown[]> {
-  const common = { type: 'jwt', audience: 'gateway', clockToleranceSeconds: 0 } as const;
-  return [
-    {
-      type: 'basic',
-      users: {
-        ann: { password: 'plain password of ann', scopes: 'use' },
-        björn: { password: phc('pässwörd'), scopes: 'use' },
-        cleo: { password: hashSync('password of cleo', 4), scopes: 'use' },
-      },
-    },
-    { type: 'bearer', tokens: { bob: { token: 'token-of-bob', scopes: ['use', 'admin'], permissions: ['read'] } } },
-    {
-      type: 'apiKey',
-      header: 'X-API-Key',
-      keys: { carl: { key: 'key of {carl}'.replaceAll(' ', '_'), scopes: ['use'] } },
-    },
-    { ...common, issuer: 'https://one.example', secret: SECRET },
-    { ...common, issuer: authority.issuer, jwksUrl: authority.url('jwks'), algorithms: 'ES256' },
-    {
-      type: 'oauth2',
-      introspectionUrl: authority.url('introspect'),
-      clientId: 'gateway',
-      clientSecret: 'gateway-secret',
-      audience: 'gateway',
-      cacheMs: 1_000,
-      negativeCacheMs: 100,
-    },
-    { type: 'proxyHeader', trustedProxies: '127.0.0.0/8', subjectHeader: 'X-User', scopesHeader: 'X-Groups' },
-  ];
-}
 
 async function running(
   scope: TestScope,
@@ -92,99 +41,17 @@ async function running(
   return Object.assign(gateway, { origin: new URL(gateway.url ?? '').origin, config });
 }
 
-/** Adds a token that is no JWT. */
-function opaque(authority: AuthorizationServer, token: string, seconds = 600, audience = 'gateway'): string {
-  const expiresAt = Date.now() + seconds * 1_000;
-  authority.tokens.set(token, { subject: 'olga', scope: 'use', audience, clientId: 'c', expiresAt, active: true });
-  return token;
-}
-
+const answerTo = (origin: string, headers: Record<string, string>) =>
+  modernRpc(`${origin}/mcp`, 'tools/call', { name: 'raw__call' }, { headers });
 const call = async (origin: string, headers: Record<string, string>): Promise<string> => {
-  const { status, message } = await modernRpc(`${origin}/mcp`, 'tools/call', { name: 'raw__call' }, { headers });
+  const { status, message } = await answerTo(origin, headers);
   return status === 200 && message.error === undefined ? 'good' : message.error.data.code;
 };
+/** The answer about a credential that cannot be checked. */
+const waiting = (cause: string): string =>
+  `The credential cannot be checked at the moment; retry later. Its check waits for ${cause}.`;
 
 describe('a list of providers', () => {
-  it('takes every credential over every transport, and no forged one', async (scope) => {
-    const authority = await startAuthorizationServer(scope);
-    const { origin } = await running(scope, providers(authority));
-    const good: Record<string, Record<string, string>> = {
-      'a plain password': basic('ann', 'plain password of ann'),
-      'a password hashed by scrypt, in UTF-8': basic('björn', 'pässwörd'),
-      'a password hashed by bcrypt': basic('cleo', 'password of cleo'),
-      'a token of the table': bearer('token-of-bob'),
-      'a key': { 'x-api-key': 'key_of_{carl}' },
-      'a key beside an Authorization that is no provider of': {
-        authorization: 'Digest x',
-        'x-api-key': 'key_of_{carl}',
-      },
-      'a JWT with a secret': bearer(jwt({ scope: 'use' })),
-      'a JWT of another issuer with a key set': bearer(
-        await authority.issue({ subject: 'kim', scope: 'use', audience: 'gateway' }),
-      ),
-      'an opaque token': bearer(opaque(authority, 'opaque-token')),
-      'headers of the proxy': { 'x-user': 'pat', 'x-groups': 'other, use' },
-    };
-    for (const [what, headers] of Object.entries(good)) {
-      assert.equal(await call(origin, headers), 'good', what);
-      for (const [transport, attempt] of Object.entries(ATTEMPTS)) {
-        assert.equal((await attempt(origin, headers)).status, 200, `${what} over ${transport}`);
-      }
-    }
-    const other = jwt({}, {}, 'another secret of more than thirty-two bytes');
-    const parts = jwt({}).split('.');
-    const bad: Record<string, Record<string, string>> = {
-      'no credential': {},
-      'an unknown scheme': { authorization: 'Digest username=ann' },
-      'a wrong password': basic('ann', 'plain password of bob'),
-      'no password': basic('ann', ''),
-      'a wrong hashed password': basic('cleo', 'password of cle'),
-      'the hash as the password': basic('björn', phc('pässwörd')),
-      'an unknown user': basic('nobody', 'password of cleo'),
-      'a user of the prototype': basic('__proto__', 'x'),
-      'Basic without a colon': { authorization: `Basic ${base64('ann')}` },
-      'Basic in latin1': { authorization: `Basic ${Buffer.from('björn:pässwörd', 'latin1').toString('base64')}` },
-      'Basic without padding': {
-        authorization: basic('ann', 'plain password of ann').authorization.replace(/=+$/, '!'),
-      },
-      'a token as a password': basic('bob', 'token-of-bob'),
-      'a token in the header of keys': { 'x-api-key': 'token-of-bob' },
-      'a key as a token': bearer('key_of_carl'),
-      'a longer token': bearer('token-of-bob2'),
-      'alg none': bearer(`${jwt({}, { alg: 'none' }).split('.').slice(0, 2).join('.')}.`),
-      'another secret': bearer(other),
-      'an unknown issuer': bearer(jwt({ iss: 'https://unknown.example' })),
-      'the secret of one issuer in the name of another': bearer(jwt({ iss: authority.issuer })),
-      'a key of one issuer in the name of none': bearer(jwt({ iss: undefined })),
-      'an empty signature': bearer(`${parts[0]}.${parts[1]}.`),
-      expired: bearer(jwt({ exp: now() - 1 })),
-      'not valid yet': bearer(jwt({ nbf: now() + 100 })),
-      'no exp': bearer(jwt({ exp: undefined })),
-      'another audience': bearer(jwt({ aud: 'other' })),
-      'kid that is a path': bearer(jwt({}, { kid: '../../dev/null', alg: 'ES256' })),
-      crit: bearer(jwt({}, { crit: ['x'], x: 1 })),
-      'an opaque token nobody issued': bearer('opaque-unknown'),
-      'an opaque token for another audience': bearer(opaque(authority, 'opaque-other', 600, 'other')),
-      'an opaque token that has expired': bearer(opaque(authority, 'opaque-expired', -1)),
-      '8 KB of token': bearer('a'.repeat(7_000)),
-      'a subject of no proxy header': { 'x-groups': 'use' },
-      'a subject in another alphabet': { 'x-user': 'p\u00e4t' },
-    };
-    const challenge = new RegExp(
-      `^Bearer (error="invalid_token", )?resource_metadata="${origin}/\\.well-known/oauth-protected-resource(/mcp|/sse|/ws)?", ` +
-        'Basic realm="mcp", charset="UTF-8", ApiKey realm="mcp", header="x-api-key"$',
-    );
-    for (const [what, headers] of Object.entries(bad)) {
-      for (const [transport, attempt] of Object.entries(ATTEMPTS)) {
-        const answer = await attempt(origin, headers);
-        assert.equal(answer.status, 401, `${what} over ${transport}`);
-        assert.match(answer.challenge, challenge, `${what} over ${transport}`);
-      }
-    }
-    assert.equal((await rpc(`${origin}/mcp?access_token=token-of-bob`, {})).status, 401, 'a token in the query');
-    assert.equal(await call(origin, { 'x-api-key': 'key_of_{carl}, key_of_{carl}' }), 'GW_INVALID_TOKEN');
-  });
-
   it('keeps subjects of one name apart, names missing scopes, and revokes every kind', async (scope) => {
     const authority = await startAuthorizationServer(scope);
     const gateway = await running(scope, [
@@ -255,7 +122,7 @@ describe('a list of providers', () => {
     const { origin } = await running(scope, settings, { workers: 2 });
     const asked = () => authority.requests.filter(({ path }) => path === '/introspect').length;
     opaque(authority, 'known');
-    opaque(authority, 'short', 4);
+    opaque(authority, 'short', { expiresAt: Date.now() + 4_000 });
     opaque(authority, 'unknown');
     let open = (): void => {};
     authority.gate = new Promise((resolve) => {
@@ -279,7 +146,10 @@ describe('a list of providers', () => {
       return asked() > before;
     });
     assert.equal(await call(origin, bearer('known')), 'good');
-    assert.equal(await call(origin, bearer('unknown')), 'GW_AUTH_UNAVAILABLE');
+    const unknown = await answerTo(origin, bearer('unknown'));
+    assert.deepEqual([unknown.status, unknown.headers.get('retry-after')], [503, '1']);
+    assert.equal(unknown.message.error.data.code, 'GW_AUTH_UNAVAILABLE');
+    assert.equal(unknown.message.error.message, waiting('the answer of auth.introspectionUrl'));
     await eventually('the token ends', async () => (await call(origin, bearer('short'))) === 'GW_INVALID_TOKEN');
 
     authority.fault = 'none';
@@ -297,8 +167,13 @@ describe('a list of providers', () => {
     const users = { cleo: hashSync('password of cleo', 8) };
     const { origin } = await running(scope, { type: 'basic', users, maxWaiting: 2 }, { routes: [] });
     assert.equal(await call(origin, basic('cleo', 'password of cleo')), 'good');
-    const guesses = await Promise.all(Array.from({ length: 20 }, (_, i) => call(origin, basic('cleo', `guess ${i}`))));
-    assert.deepEqual(new Set(guesses), new Set(['GW_INVALID_TOKEN', 'GW_AUTH_UNAVAILABLE']));
+    const guesses = await Promise.all(
+      Array.from({ length: 20 }, (_, i) => answerTo(origin, basic('cleo', `guess ${i}`))),
+    );
+    assert.deepEqual(
+      new Set(guesses.map(({ status, message }) => (status === 503 ? message.error.message : message.error.data.code))),
+      new Set(['GW_INVALID_TOKEN', waiting('room among auth.maxWaiting')]),
+    );
     assert.equal(await call(origin, basic('cleo', 'password of cleo')), 'good', 'what was right is remembered');
   });
 

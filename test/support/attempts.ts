@@ -11,9 +11,11 @@ export interface Attempt {
   readonly challenge: string;
 }
 
-type Try = (origin: string, headers: Record<string, string>) => Promise<Attempt>;
+/** @param query behind the path, with its `?` */
+export type Try = (origin: string, headers: Record<string, string>, query?: string) => Promise<Attempt>;
 
-const POST = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
+/** Header fields of a POST. */
+export const POST = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
 const INITIALIZE = {
   jsonrpc: '2.0',
   id: 1,
@@ -21,7 +23,8 @@ const INITIALIZE = {
   params: { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 'test', version: '1' } },
 };
 
-async function attempt(url: string, init: RequestInit): Promise<Attempt> {
+/** One HTTP request. */
+export async function attempt(url: string, init: RequestInit): Promise<Attempt> {
   const response = await fetch(url, init);
   await response.body?.cancel();
   return { status: response.status, challenge: response.headers.get('www-authenticate') ?? '' };
@@ -29,17 +32,23 @@ async function attempt(url: string, init: RequestInit): Promise<Attempt> {
 
 /** By name of the transport, both families of HTTP. */
 export const ATTEMPTS: Readonly<Record<string, Try>> = {
-  'HTTP, modern': (origin, headers) => {
+  'HTTP, modern': (origin, headers, query = '') => {
     const message = modernMessage('tools/list');
     const all = { ...POST, ...modernHeaders(message), ...headers };
-    return attempt(`${origin}/mcp`, { method: 'POST', headers: all, body: JSON.stringify(message) });
+    return attempt(`${origin}/mcp${query}`, { method: 'POST', headers: all, body: JSON.stringify(message) });
   },
-  'HTTP, legacy': (origin, headers) =>
-    attempt(`${origin}/mcp`, { method: 'POST', headers: { ...POST, ...headers }, body: JSON.stringify(INITIALIZE) }),
-  SSE: (origin, headers) => attempt(`${origin}/sse`, { headers: { accept: 'text/event-stream', ...headers } }),
-  REST: (origin, headers) => attempt(`${origin}/tools`, { headers }),
-  WebSocket: async (origin, headers) => {
-    const socket = new WebSocket(`${origin.replace('http', 'ws')}/ws`, 'mcp', { headers });
+  'HTTP, legacy': (origin, headers, query = '') =>
+    attempt(`${origin}/mcp${query}`, {
+      method: 'POST',
+      headers: { ...POST, ...headers },
+      body: JSON.stringify(INITIALIZE),
+    }),
+  SSE: (origin, headers, query = '') =>
+    attempt(`${origin}/sse${query}`, { headers: { accept: 'text/event-stream', ...headers } }),
+  REST: (origin, headers, query = '') => attempt(`${origin}/tools${query}`, { headers }),
+  'REST, the document': (origin, headers, query = '') => attempt(`${origin}/openapi.json${query}`, { headers }),
+  WebSocket: async (origin, headers, query = '') => {
+    const socket = new WebSocket(`${origin.replace('http', 'ws')}/ws${query}`, 'mcp', { headers });
     socket.on('error', () => {});
     const refused = once(socket, 'unexpected-response') as Promise<
       [unknown, { statusCode: number; headers: Record<string, string> }]

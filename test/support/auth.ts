@@ -8,7 +8,7 @@ type Listed = Pick<Grant, 'subject' | 'scopes'> & Partial<Grant> & { readonly to
 export type ProviderLike =
   | { readonly type: 'none' }
   | { readonly type: 'bearer'; readonly tokens: readonly Listed[]; readonly resourceMetadata?: string | null }
-  | (Omit<JwtProvider, 'scheme' | 'verifyExpiry' | 'permissionClaims'> & Partial<JwtProvider>)
+  | (Omit<JwtProvider, 'scheme' | 'waitsFor' | 'verifyExpiry' | 'permissionClaims'> & Partial<JwtProvider>)
   | Exclude<AuthProvider, { type: 'bearer' | 'jwt' }>;
 
 /** The `auth` of a snapshot with these providers. */
@@ -21,8 +21,9 @@ function provider(like: ProviderLike): AuthProvider | null {
   if (like.type === 'none') return null;
   if (like.type === 'bearer') {
     const tokens = like.tokens.map((entry) => ({ permissions: [], metadata: {}, ...entry }));
-    return { type: 'bearer', scheme: Scheme.bearer, tokens };
+    return { type: 'bearer', scheme: Scheme.bearer, waitsFor: null, tokens };
   }
   if (like.type !== 'jwt') return like;
-  return { verifyExpiry: true, permissionClaims: ['permissions'], ...like, scheme: Scheme.bearer };
+  const waitsFor = like.jwksUrl === null ? null : 'the keys of auth.jwksUrl';
+  return { verifyExpiry: true, permissionClaims: ['permissions'], waitsFor, ...like, scheme: Scheme.bearer };
 }

@@ -76,6 +76,8 @@ export class AuthorizationServer {
   sendsIssuer = true;
   readonly #codes = new Map<string, Grant>();
   readonly #refreshTokens = new Map<string, Omit<Grant, 'challenge' | 'redirectUri'>>();
+  /** How often the key set was read. */
+  keyRequests = 0;
   #keys: { kid: string; privateKey: webcrypto.CryptoKey | KeyObject; jwk: JWK }[] = [];
   #issued = 0;
 
@@ -156,6 +158,7 @@ export class AuthorizationServer {
       case '/.well-known/openid-configuration':
         return [200, this.#metadata()];
       case '/jwks':
+        this.keyRequests += 1;
         return [200, { keys: this.#keys.map(({ jwk }) => jwk) }];
       case '/authorize':
         return this.#authorize(url.searchParams);

@@ -7,10 +7,9 @@ import type { BasicProvider } from '../../src/config/auth-snapshot.js';
 import { errorNumber } from '../../src/errors.js';
 import type { Inquiries } from './inquiries.js';
 import { NEVER, type Principal, principal } from './principal.js';
-import { type Accepted, type Judge, type ProviderContext, type Refused, refused } from './verifier.js';
+import { type Accepted, type Judge, type ProviderContext, type Refused, refused, unavailable } from './verifier.js';
 
 const INVALID_TOKEN = errorNumber('GW_INVALID_TOKEN');
-const AUTH_UNAVAILABLE = errorNumber('GW_AUTH_UNAVAILABLE');
 
 /** A longer credential is refused without being read: 256 characters of a name, 1,024 of a password, in UTF-8 and base64. */
 const MAX_BYTES = 6_848;
@@ -29,9 +28,12 @@ export class BasicUsers implements Judge {
   /** The hashes of all users; empty = all passwords are plain. */
   readonly #hashes: readonly string[];
   readonly #maxWaiting: number;
+  readonly #unavailable: Refused;
   readonly #inquiries: Inquiries;
 
-  constructor({ users, maxWaiting }: BasicProvider, { inquiries, realm }: ProviderContext) {
+  constructor(provider: BasicProvider, { inquiries, realm }: ProviderContext) {
+    const { users, maxWaiting } = provider;
+    this.#unavailable = unavailable(provider);
     this.#maxWaiting = maxWaiting;
     this.#inquiries = inquiries;
     for (const user of users) {
@@ -48,9 +50,10 @@ export class BasicUsers implements Judge {
   /** The alphabet, padding and last bits of base64 (RFC 4648 section 4), so that one credential has one spelling. */
   fits(bytes: Uint8Array, start: number, end: number): boolean {
     const length = end - start;
-    if (length === 0 || length > MAX_BYTES || length % 4 !== 0) return false;
+    if (length === 0 || length > MAX_BYTES) return false;
     const text = Buffer.from(bytes.subarray(start, end)).toString('latin1');
-    return /^[A-Za-z0-9+/]*={0,2}$/.test(text) && Buffer.from(text, 'base64').toString('base64') === text;
+    // Decoding is lenient, and encoding gives the one right spelling.
+    return Buffer.from(text, 'base64').toString('base64') === text;
   }
 
   async judge(credential: string): Promise<Accepted | Refused> {
@@ -64,7 +67,7 @@ export class BasicUsers implements Judge {
       const hash = user?.hash || this.#decoy(pair.name);
       const { password } = pair;
       const answer = await this.#inquiries.ask({ kind: 'password', hash, password, maxWaiting: this.#maxWaiting });
-      if (answer.outcome === 'unavailable') return refused(AUTH_UNAVAILABLE, false);
+      if (answer.outcome === 'unavailable') return this.#unavailable;
       if (user !== undefined && user.digest === null) isRight = answer.outcome === 'match';
     }
     if (user === undefined || !isRight) return refused(INVALID_TOKEN);

@@ -57,7 +57,7 @@ export function checkNames(token: string): void {
 /** The texts of all claims of that name that are there: lists, or strings with spaces (RFC 8693 section 4.2). */
 export function claimList(claims: Readonly<Record<string, unknown>>, names: readonly string[]): string[] {
   return names.flatMap((name) => {
-    const value = Object.hasOwn(claims, name) ? claims[name] : undefined;
+    const value = claims[name];
     if (typeof value === 'string') return value.split(' ').filter((text) => text !== '');
     return Array.isArray(value) ? value.filter((text): text is string => typeof text === 'string') : [];
   });

@@ -11,7 +11,13 @@ import { JwtIssuer } from './jwt.js';
 import { ANONYMOUS, type Principal } from './principal.js';
 import { ProxyHeaders } from './proxy-header.js';
 import { CredentialTable } from './table.js';
-import { CredentialVerifier, type Judge, type ProviderContext, type VerifierContext } from './verifier.js';
+import {
+  CredentialVerifier,
+  type Judge,
+  type ProviderContext,
+  type Refused,
+  type VerifierContext,
+} from './verifier.js';
 
 const UNAUTHENTICATED = errorNumber('GW_UNAUTHENTICATED');
 const INVALID_TOKEN = errorNumber('GW_INVALID_TOKEN');
@@ -96,8 +102,8 @@ export class Authenticator {
     return Outcome.known;
   }
 
-  /** Verifies a credential after `pending`. Resolves to the principal or the number of an error; never rejects. */
-  verify(scheme: number, credential: string): Promise<Principal | number> {
+  /** Verifies a credential after `pending`. Never rejects. */
+  verify(scheme: number, credential: string): Promise<Principal | Refused> {
     return this.#verifiers[scheme]!.verify(credential);
   }
 

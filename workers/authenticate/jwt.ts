@@ -22,12 +22,12 @@ import {
   type RefusalLog,
   type Refused,
   refused,
+  unavailable,
 } from './verifier.js';
 
 type LocalKeys = ReturnType<typeof createLocalJWKSet>;
 
 const INVALID_TOKEN = errorNumber('GW_INVALID_TOKEN');
-const AUTH_UNAVAILABLE = errorNumber('GW_AUTH_UNAVAILABLE');
 
 /** A longer token is refused without being read. */
 export const MAX_TOKEN_BYTES = 8192;
@@ -58,7 +58,6 @@ export class JwtIssuer implements Judge {
     this.#options = {
       // A secret is never used with an asymmetric algorithm, nor a public key with HMAC (RFC 8725 section 3.1).
       algorithms: auth.algorithms.filter((algorithm) => algorithm.startsWith('HS') === shared && algorithm !== 'none'),
-      requiredClaims: auth.audience.length > 0 ? ['aud'] : [],
       clockTolerance: auth.clockToleranceSeconds,
       ...(auth.issuer === null ? {} : { issuer: auth.issuer }),
       ...(auth.audience.length === 0 ? {} : { audience: [...auth.audience] }),
@@ -84,12 +83,12 @@ export class JwtIssuer implements Judge {
         tolerance: clockToleranceSeconds,
       };
     } catch (error) {
-      if (error instanceof KeysUnavailable) return refused(AUTH_UNAVAILABLE, false);
+      if (error instanceof KeysUnavailable) return unavailable(this.#auth);
       // The next refresh may bring the key, so a token without a key is not remembered as invalid.
       if (error instanceof errors.JWKSNoMatchingKey) return refused(INVALID_TOKEN, false);
       // These are thrown only after the signature has been verified: the issuer makes tokens that cannot be used here.
       if (error instanceof errors.JWTClaimValidationFailed || error instanceof errors.JWTInvalid)
-        this.#refusals.tokenRefused(error.message);
+        this.#refusals.tokenRefused(`a token with a good signature was refused: ${error.message}`);
       return refused(INVALID_TOKEN);
     }
   }

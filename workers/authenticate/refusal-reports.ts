@@ -13,7 +13,7 @@ export interface ReportSink {
 
 /**
  * Reports refused tokens to the front, each reason at most once a minute: an issuer that makes such tokens makes many. There are
- * as many reasons as sentences in claims.ts and jwt.ts, so the table is bounded. One per worker.
+ * as many reasons as sentences in claims.ts, jwt.ts and introspection.ts, so the table is bounded. One per worker.
  */
 export class RefusalReports implements RefusalLog {
   readonly #sink: ReportSink;
@@ -24,10 +24,10 @@ export class RefusalReports implements RefusalLog {
     this.#sink = sink;
   }
 
-  tokenRefused(why: string): void {
+  tokenRefused(sentence: string): void {
     const now = monotonic();
-    if (now - (this.#reportedAt.get(why) ?? Number.NEGATIVE_INFINITY) < PAUSE_MS) return;
-    this.#reportedAt.set(why, now);
-    this.#sink.post({ type: 'refusedToken', why });
+    if (now - (this.#reportedAt.get(sentence) ?? Number.NEGATIVE_INFINITY) < PAUSE_MS) return;
+    this.#reportedAt.set(sentence, now);
+    this.#sink.post({ type: 'refusedToken', sentence });
   }
 }

@@ -1,6 +1,8 @@
 import { LRUCache } from 'lru-cache';
+import type { AuthProvider } from '../../src/config/auth-snapshot.js';
 import { errorNumber } from '../../src/errors.js';
 import { Counter, type Counters } from '../../src/shared/counters.js';
+import { credentialWait } from '../../src/shared/credential-wait.js';
 import type { Seconds } from '../../src/units.js';
 import { digestOf } from './digest.js';
 import type { Inquiries } from './inquiries.js';
@@ -12,6 +14,8 @@ import type { CredentialTable } from './table.js';
 
 const INVALID_TOKEN = errorNumber('GW_INVALID_TOKEN');
 const TOKEN_REVOKED = errorNumber('GW_TOKEN_REVOKED');
+const AUTH_UNAVAILABLE = errorNumber('GW_AUTH_UNAVAILABLE');
+const NO_TEXT = Buffer.alloc(0);
 
 /** Credentials remembered by each worker and scheme. */
 const MAX_KNOWN = 10_000;
@@ -35,6 +39,8 @@ export interface Refused {
   readonly error: number;
   /** Whether asking again soon would give the same. */
   readonly isFinal: boolean;
+  /** What the answer says besides the sentence of the error, in UTF-8. */
+  readonly detail: Buffer;
 }
 
 /** The outcome for a credential of another provider. */
@@ -55,8 +61,8 @@ export interface Judge {
 
 /** Where refusals are logged that the issuer of a token can do something about. */
 export interface RefusalLog {
-  /** A token with a good signature was refused. @param why one sentence that holds nothing of the token */
-  tokenRefused(why: string): void;
+  /** A token that its issuer takes for good was refused. @param sentence holds nothing of the token */
+  tokenRefused(sentence: string): void;
 }
 
 /** What verifiers may use of the worker. */
@@ -88,7 +94,7 @@ export class CredentialVerifier {
   readonly #known = new LRUCache<string, Principal>({ max: MAX_KNOWN });
   /** The number of the error. */
   readonly #refused = new LRUCache<string, number>({ max: MAX_REFUSED, ttl: REFUSED_MS });
-  readonly #pending = new Map<string, Promise<Principal | number>>();
+  readonly #pending = new Map<string, Promise<Principal | Refused>>();
   #generation = 0;
 
   /** @param table null = none */
@@ -142,10 +148,10 @@ export class CredentialVerifier {
   }
 
   /**
-   * Verifies a credential that {@link find} did not decide, once for all requests that present it at the same time. Resolves to
-   * the principal or the number of an error; never rejects.
+   * Verifies a credential that {@link find} did not decide, once for all requests that present it at the same time. Never
+   * rejects.
    */
-  verify(credential: string): Promise<Principal | number> {
+  verify(credential: string): Promise<Principal | Refused> {
     const bytes = Buffer.from(credential, 'latin1');
     const digest = digestOf(bytes, 0, bytes.length);
     let pending = this.#pending.get(digest);
@@ -170,20 +176,20 @@ export class CredentialVerifier {
     return false;
   }
 
-  async #verify(credential: string, bytes: Buffer, digest: string): Promise<Principal | number> {
+  async #verify(credential: string, bytes: Buffer, digest: string): Promise<Principal | Refused> {
     const generation = this.#generation;
     const outcome = await this.#judge(credential, bytes, digest);
     const isCurrent = generation === this.#generation;
     if (outcome.principal === null) {
       if (outcome.error === INVALID_TOKEN) this.#counters.add(Counter.tokensRejected);
       if (outcome.isFinal && isCurrent) this.#refused.set(digest, outcome.error);
-      return outcome.error;
+      return outcome;
     }
     const { principal, issuedAt, tolerance } = outcome;
     if (this.#revoked.covers(digest, principal.subject, issuedAt, tolerance)) {
       this.#counters.add(Counter.tokensRejected);
       if (isCurrent) this.#refused.set(digest, TOKEN_REVOKED);
-      return TOKEN_REVOKED;
+      return refused(TOKEN_REVOKED);
     }
     if (isCurrent) this.#known.set(digest, principal);
     this.#counters.add(Counter.tokensVerified);
@@ -202,5 +208,10 @@ export class CredentialVerifier {
 
 /** A refusal. @param isFinal see {@link Refused.isFinal} */
 export function refused(error: number, isFinal = true): Refused {
-  return { principal: null, error, isFinal };
+  return { principal: null, error, isFinal, detail: NO_TEXT };
+}
+
+/** The refusal of credentials that cannot be checked at the moment. */
+export function unavailable(provider: AuthProvider): Refused {
+  return { principal: null, error: AUTH_UNAVAILABLE, isFinal: false, detail: Buffer.from(credentialWait([provider])) };
 }

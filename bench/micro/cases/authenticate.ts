@@ -121,7 +121,7 @@ export const authenticateCases: readonly Case[] = [
           for (let i = 0; i < times; i++) {
             if (i % CLIENTS === 0) subject.forget();
             const principal = await subject.verify(scheme, texts[i % CLIENTS]!);
-            if (typeof principal === 'number') throw new Error('the token is refused');
+            if ('error' in principal) throw new Error('the token is refused');
             keep(principal.expiresAt);
           }
         },

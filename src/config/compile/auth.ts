@@ -11,7 +11,7 @@ import type {
   IntrospectionProvider,
   ProxyHeaderProvider,
 } from '../auth-snapshot.js';
-import type { ConfigPath } from '../problems.js';
+import { type ConfigPath, showPath } from '../problems.js';
 import { list } from '../schema/fields.js';
 import type { ResolvedConfig } from '../schema/index.js';
 import type { Compilation } from './compilation.js';
@@ -154,7 +154,12 @@ function bearer(compilation: Compilation, auth: Config<'bearer'>, at: ConfigPath
       compilation.problem(path, 'may hold only letters, digits, "-._~+/" and "=" at its end (RFC 6750 2.1)');
     }
   }
-  return { type: 'bearer', scheme: Scheme.bearer, tokens: entries.map(({ path: _, ...entry }) => entry) };
+  return {
+    type: 'bearer',
+    scheme: Scheme.bearer,
+    waitsFor: null,
+    tokens: entries.map(({ path: _, ...entry }) => entry),
+  };
 }
 
 function apiKey(
@@ -181,6 +186,7 @@ function apiKey(
   return {
     type: 'apiKey',
     scheme: headers.scheme(),
+    waitsFor: null,
     header: headers.name(auth.header, [...at, 'header']),
     tokens: entries.map(({ path: _, ...entry }) => entry),
   };
@@ -212,7 +218,8 @@ function basic(compilation: Compilation, auth: Config<'basic'>, at: ConfigPath):
     return { ...grantOf(subject, isText ? {} : entry), password };
   });
   if (users.length === 0) compilation.problem(base, 'must name at least one user');
-  return { type: 'basic', scheme: Scheme.basic, users, maxWaiting: auth.maxWaiting };
+  const waitsFor = `room among ${showPath([...at, 'maxWaiting'])}`;
+  return { type: 'basic', scheme: Scheme.basic, waitsFor, users, maxWaiting: auth.maxWaiting };
 }
 
 function oauth2(compilation: Compilation, auth: Config<'oauth2'>, at: ConfigPath): IntrospectionProvider {
@@ -221,6 +228,7 @@ function oauth2(compilation: Compilation, auth: Config<'oauth2'>, at: ConfigPath
   return {
     ...settings,
     scheme: Scheme.bearer,
+    waitsFor: `the answer of ${showPath([...at, 'introspectionUrl'])}`,
     introspectionUrl: new URL(auth.introspectionUrl).href,
     issuer: auth.issuer ?? null,
     audience: list(auth.audience),
@@ -248,6 +256,7 @@ function proxyHeader(
   return {
     type: 'proxyHeader',
     scheme: headers.scheme(),
+    waitsFor: null,
     subjectHeader: name('subjectHeader') ?? '',
     scopesHeader: name('scopesHeader'),
     permissionsHeader: name('permissionsHeader'),
@@ -284,13 +293,15 @@ function checkTogether(
 
 /** The issuers that are URLs, as the metadata names them (RFC 8414 section 2). */
 function authorizationServers(providers: readonly AuthProvider[]): string[] {
-  return providers.flatMap((provider) => {
+  const issuers = providers.flatMap((provider) => {
     if (provider.type !== 'jwt' && provider.type !== 'oauth2') return [];
     const { issuer } = provider;
     if (issuer === null || !URL.canParse(issuer)) return [];
     const { protocol, hostname } = new URL(issuer);
     return protocol === 'https:' || (protocol === 'http:' && isLoopbackHost(hostname)) ? [issuer] : [];
   });
+  // One may stand at several providers, for tokens of different forms.
+  return [...new Set(issuers)];
 }
 
 /** In the form of a header value: other characters are percent-encoded (WHATWG URL). */

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Scheme } from '../../shared/scheme.js';
 import type { JwtProvider } from '../auth-snapshot.js';
-import type { ConfigPath } from '../problems.js';
+import { type ConfigPath, showPath } from '../problems.js';
 import type { Algorithm } from '../schema/auth.js';
 import { list } from '../schema/fields.js';
 import type { ResolvedConfig } from '../schema/index.js';
@@ -48,6 +48,7 @@ export function compileJwt(compilation: Compilation, auth: JwtConfig, at: Config
   return {
     type: 'jwt',
     scheme: Scheme.bearer,
+    waitsFor: auth.jwksUrl === undefined ? null : `the keys of ${showPath([...at, 'jwksUrl'])}`,
     algorithms,
     secret: auth.secret ?? null,
     publicKey: publicKey(compilation, auth, algorithms, at),

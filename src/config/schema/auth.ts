@@ -109,9 +109,9 @@ const basicSchema = z.strictObject({
   resourceMetadata,
 });
 
-const subjectClaim = z.string().min(1).max(128).default('sub').describe('Claim that names the subject.');
+const claimName = z.string().min(1).max(128);
 const claimNames = (fallback: string[], text: string) =>
-  z.array(z.string().min(1).max(128)).min(1).max(8).default(fallback).describe(text);
+  z.array(claimName).min(1).max(8).default(fallback).describe(text);
 const permissionClaims = claimNames(
   ['permissions'],
   'Claims read for permissions, all that are present: a list, or a string with spaces.',
@@ -161,7 +161,7 @@ const jwtSchema = z.strictObject({
     true,
     'Whether `exp` is needed and checked. `false` accepts tokens for ever, which the log says at each start.',
   ),
-  subjectClaim,
+  subjectClaim: claimName.default('sub').describe('Claim that names the subject.'),
   scopeClaims: claimNames(
     ['scope', 'scp', 'scopes', 'permissions'],
     'Claims read for scopes, all that are present: a list, or a string with spaces.',
@@ -190,7 +190,11 @@ const oauth2Schema = z.strictObject({
   audience: strings()
     .optional()
     .describe('Accepted `aud` values; an answer must name one of them. Not checked when absent.'),
-  subjectClaim,
+  subjectClaim: claimName
+    .default('sub')
+    .describe(
+      'Member of the answer that names the subject. With `sub`, `username` and then `client_id` name it where `sub` is missing.',
+    ),
   scopeClaims: claimNames(
     ['scope', 'scp', 'scopes'],
     'Members of the answer read for scopes, all that are present: a list, or a string with spaces.',

@@ -28,9 +28,17 @@ export async function fetchKeys(url: string): Promise<string> {
     maxBytes: MAX_BYTES,
     signal: AbortSignal.timeout(TIMEOUT_MS),
   });
-  if (status !== 200) throw new Error('the answer is not 200');
+  if (status !== 200) throw new Error(`it answered with status ${status}`);
   const text = body.toString('utf8');
-  const parsed = JSON.parse(text) as { keys?: unknown } | null;
-  if (parsed === null || typeof parsed !== 'object' || !Array.isArray(parsed.keys)) throw new Error('not a key set');
+  if (!isKeySet(text)) throw new Error('its answer is no JWK Set');
   return text;
+}
+
+function isKeySet(text: string): boolean {
+  try {
+    const parsed = JSON.parse(text) as { keys?: unknown } | null;
+    return typeof parsed === 'object' && Array.isArray(parsed?.keys);
+  } catch {
+    return false;
+  }
 }

@@ -11,6 +11,7 @@ import { ANSWER_HEAD_BYTES, type AnswerHead } from '../../shared/answer-head.js'
 import { BUCKET_MOVED } from '../../shared/buckets.js';
 import type { CatalogTable } from '../../shared/catalog-table.js';
 import { Counter, Series } from '../../shared/counters.js';
+import { credentialWait } from '../../shared/credential-wait.js';
 import type { PolicyPool, PoolListener, PoolSlot } from '../../shared/policy-pool.js';
 import { Ask, Operation, RequestFlag, RequestWord, VERDICT_HEAD, Verdict, VerdictWord } from '../../shared/records.js';
 import { maxResultBytes, type Ring } from '../../shared/ring.js';
@@ -358,12 +359,12 @@ export class Dispatcher implements Policy, PoolListener {
     }
   }
 
-  #refuse(exchange: Exchange, code: ErrorCode, bytes: Uint8Array, length: number): void {
+  #refuse(exchange: Exchange, code: ErrorCode, bytes: Uint8Array, length: number, detail = NO_BYTES): void {
     const { verdict } = exchange;
     this.#passes[exchange.slot] = Pass.none;
     exchange.enter(Phase.sending);
     denial(verdict, errorNumber(code), 0);
-    this.#decide(exchange, bytes, length, NO_BYTES);
+    this.#decide(exchange, bytes, length, detail);
   }
 
   // Dead and stuck workers
@@ -440,10 +441,9 @@ export class Dispatcher implements Policy, PoolListener {
       this.#put(exchange, Pass.uncached, -1);
       return;
     }
-    const { providers } = authAt(this.#pool.snapshot, exchange.client.caller.view);
-    // Keys, introspection and hashed passwords are what a decision may wait for.
-    const waitsForAuth = providers.some((one) => one.type === 'oauth2' || one.type === 'basic' || one.type === 'jwt');
-    const code = waitsForAuth ? 'GW_AUTH_UNAVAILABLE' : 'GW_INTERNAL';
-    this.#refuse(exchange, code, exchange.message.body, exchange.message.bodyLength);
+    const { scheme, view } = exchange.client.caller;
+    const wait = credentialWait(authAt(this.#pool.snapshot, view).providers.filter((one) => one.scheme === scheme));
+    const code = wait === '' ? 'GW_INTERNAL' : 'GW_AUTH_UNAVAILABLE';
+    this.#refuse(exchange, code, exchange.message.body, exchange.message.bodyLength, Buffer.from(wait));
   }
 }

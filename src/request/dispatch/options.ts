@@ -9,7 +9,7 @@ export interface DecidedExchanges {
   /**
    * The verdict is in `exchange.verdict`. `bytes` are the caller's (remembered verdict) or the exchange's own.
    *
-   * @param payload scopes of a denial or an answer of the cache; valid during the call
+   * @param payload scopes or detail of a denial, or an answer of the cache; valid during the call
    */
   decided(exchange: Exchange, bytes: Uint8Array, length: number, payload: Buffer): void;
 }

@@ -7,6 +7,7 @@ import { Era } from '../../protocol/revisions.js';
 import { ANSWER_HEAD_BYTES, type AnswerHead } from '../../shared/answer-head.js';
 import { Ask, REQUEST_HEAD, RequestFlag, RequestWord, Verdict } from '../../shared/records.js';
 import type { Ring } from '../../shared/ring.js';
+import { Scheme } from '../../shared/scheme.js';
 import type { VerdictRecord } from '../../shared/verdict-record.js';
 import type { Milliseconds } from '../../units.js';
 import { type Exchange, MessageFlag } from '../exchange/index.js';
@@ -58,7 +59,7 @@ export function writeDecide(
   const scanFlags = spans.flags;
   let flags = args === null ? 0 : RequestFlag.hasArguments;
   if (exchange.client.era === Era.modern) flags |= RequestFlag.modern;
-  if (caller.token !== '') flags |= RequestFlag.hasToken;
+  if (caller.scheme !== Scheme.none) flags |= RequestFlag.hasToken;
   if (exchange.message.decodedName.length > 0) flags |= RequestFlag.nameDecoded;
   if ((scanFlags & Flag.nameIsUri) !== 0) flags |= RequestFlag.nameIsUri;
   // Servers may tell URIs apart that policy takes for one (src/protocol/uri.ts, judged).

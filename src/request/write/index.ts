@@ -309,14 +309,14 @@ export class WriteStage {
   /**
    * A denial of the policy; the words are in `exchange.verdict`.
    *
-   * @param scopes for the challenge, space separated
+   * @param payload the scopes for the challenge, space separated; of GW_AUTH_UNAVAILABLE, what the check waits for
    * @param bytes the body that was judged
    */
-  deny(exchange: Exchange, scopes: string, bytes: Uint8Array): void {
+  deny(exchange: Exchange, payload: string, bytes: Uint8Array): void {
     const code = ERROR_CODES[exchange.verdict.error] ?? 'GW_INTERNAL';
     keepUnknown(exchange, code, bytes, this.#parts.catalogs);
     if (code === 'GW_INSUFFICIENT_SCOPE') {
-      const value = challenge(this.#parts.config.current, exchange.client, 'insufficient_scope', scopes);
+      const value = challenge(this.#parts.config.current, exchange.client, 'insufficient_scope', payload);
       this.#error(exchange, code, [...JSON_HEAD, 'www-authenticate', value], 0);
     } else if (code === 'GW_RATE_LIMITED') {
       const { limit, retryAfterMs } = exchange.verdict;
@@ -324,6 +324,7 @@ export class WriteStage {
       exchange.call.detail = this.#parts.limits.sentence(limit, wait);
       this.#error(exchange, code, [...JSON_HEAD, ...this.#parts.limits.refusal(limit, wait)], wait);
     } else {
+      if (code === 'GW_AUTH_UNAVAILABLE') exchange.call.detail = payload;
       this.refuse(exchange, code);
     }
   }

@@ -15,6 +15,7 @@ test('bearer tokens are given as a list or by subject', () => {
   const expected = {
     type: 'bearer',
     scheme: 1,
+    waitsFor: null,
     tokens: [
       { token: 'alice-token', subject: 'alice', scopes: ['a', 'b'], permissions: ['read'], metadata: { team: '7' } },
       { token: 'bob-token=', subject: 'bob', scopes: [], permissions: [], metadata: {} },
@@ -316,4 +317,27 @@ test('a view has the providers of the gateway, or its own with their realm; what
   );
   assert.deepEqual(of, [null, ['/own', 'jwt'], ['/open'], null]);
   assert.match(authWarnings(snapshot).join(), /^views\["\/own\/mcp"\]\.auth\.verifyExpiry is false: tokens of i/);
+});
+
+test('a provider knows the key that the check of its credentials may wait for', () => {
+  const url = 'https://login.example.com/x';
+  const tables = [
+    { type: 'bearer', tokens: { ann: 'token-of-ann' } },
+    { type: 'apiKey', keys: { ann: 'key-of-ann' } },
+    { type: 'proxyHeader', trustedProxies: '10.0.0.1' },
+    jwt({ secret: SECRET, issuer: 'a' }).auth,
+  ];
+  const others = [
+    { type: 'basic', users: { ann: 'password' } },
+    jwt({ jwksUrl: url, issuer: 'b' }).auth,
+    { type: 'oauth2', introspectionUrl: url, clientId: 'c', clientSecret: 's' },
+  ];
+  const causes = (value: object) => snapshotOfObject(auth(value)).auth.providers.map(({ waitsFor }) => waitsFor);
+  assert.deepEqual(causes([...tables, ...others]), [
+    ...tables.map(() => null),
+    'room among auth[4].maxWaiting',
+    'the keys of auth[5].jwksUrl',
+    'the answer of auth[6].introspectionUrl',
+  ]);
+  assert.deepEqual(causes(others[1]!), ['the keys of auth.jwksUrl']);
 });

@@ -58,7 +58,7 @@ describe('times of a token', () => {
         assert.equal(expiresAt, expiresAt | 0, 'a word of a verdict holds it');
         assert.ok(expiresAt > now - 1 && expiresAt <= Math.max(until! + TOLERANCE, 0));
       }),
-      { seed: 7, numRuns: 2_000 },
+      { seed: 7, numRuns: 800 },
     );
   });
 
@@ -121,5 +121,69 @@ describe('a name that stands twice', () => {
   it('at different depths, or with white space around, is none', async () => {
     const payload = ` ${good.replace('{', '{ "nested" : { "exp" : 1, "sub" : [ { "sub" : 1 } ] } , ')} `;
     assert.equal(typeof (await outcome(payload)), 'object');
+  });
+});
+
+/** Scopes and permissions, said once more: what stands under each of the names, in texts and lists of texts. */
+function textsIn(payload: string, names: readonly string[]): string[] {
+  const found = new Set<string>();
+  for (const name of names) {
+    for (const [key, value] of Object.entries(JSON.parse(payload) as object)) {
+      if (key !== name) continue;
+      const texts = typeof value === 'string' ? value.split(/ +/) : Array.isArray(value) ? value : [];
+      for (const text of texts) if (typeof text === 'string' && (text !== '' || Array.isArray(value))) found.add(text);
+    }
+  }
+  return [...found];
+}
+
+describe('subject, scopes and permissions of a token', () => {
+  const NAMES = ['scope', 'scp', 'scopes', 'permissions', 'name', '__proto__', 'constructor', 'toString', 'sub'];
+  const value = fc.oneof(
+    fc.constantFrom('read write', ' read  write ', '', 'read', ['read', 'write'], ['read write', 7, null], [], {}, 7),
+    fc.constantFrom(null, true, [['read']], { read: true }, ['', 'a']),
+    fc.string(),
+    fc.array(fc.oneof(fc.string(), fc.integer())),
+  );
+  const names = fc.uniqueArray(fc.constantFrom(...NAMES), { minLength: 1, maxLength: 4 });
+
+  it('are read from the claims that the configuration names, and from nothing else', async () => {
+    let good = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.tuple(fc.constantFrom(...NAMES), value), { maxLength: 5 }),
+        fc.constantFrom('sub', 'name', '__proto__', 'constructor'),
+        fc.option(fc.constantFrom('alice', ' ', '__proto__'), { freq: 2 }),
+        names,
+        names,
+        async (members, subjectClaim, text, scopeClaims, permissionClaims) => {
+          const more = text === null ? members : [...members, [subjectClaim, text] as const];
+          const unique = [...new Map<string, unknown>([['exp', seconds() + 600], ...more])];
+          const fixed = [`"iss":"${ISSUER}"`, `"aud":"${AUDIENCE}"`];
+          const written = unique.map(([name, one]) => `${JSON.stringify(name)}:${JSON.stringify(one)}`);
+          const payload = `{${[...fixed, ...written].join(',')}}`;
+          const settings = jwtAuth({
+            secret: SECRET,
+            algorithms: ['HS256'],
+            subjectClaim,
+            scopeClaims,
+            permissionClaims,
+          });
+          const found = await judge(authenticatorFor(settings), hs256(SECRET, payload));
+          const subject = new Map(unique).get(subjectClaim);
+          if (typeof subject !== 'string' || subject === '') {
+            assert.equal(found, 'GW_INVALID_TOKEN');
+            return;
+          }
+          assert.ok(typeof found === 'object');
+          good += 1;
+          assert.equal(found.subject, subject);
+          assert.deepEqual([...found.scopes], textsIn(payload, scopeClaims));
+          assert.deepEqual([...found.permissions], textsIn(payload, permissionClaims));
+        },
+      ),
+      { numRuns: 500 },
+    );
+    assert.ok(good > 100, `only ${good} tokens with a subject were generated`);
   });
 });

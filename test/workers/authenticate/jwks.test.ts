@@ -10,6 +10,7 @@ import { runInNewContext } from 'node:vm';
 import { KeySets } from '../../../src/control/key-sets.js';
 import { fetchKeys } from '../../../src/control/threads/fetch-keys.js';
 import { Counter, Counters, counterMemory } from '../../../src/shared/counters.js';
+import type { KeyMessage } from '../../../src/shared/worker-messages.js';
 import type { Authenticator } from '../../../workers/authenticate/index.js';
 import { KeySources } from '../../../workers/authenticate/keys.js';
 import { DispatchFixture } from '../../request/dispatch/fixture.js';
@@ -97,6 +98,7 @@ describe('stored keys', () => {
   let counters: Counters;
   let keeper: KeySets;
   let sources: KeySources[];
+  let logged: string[];
   before(async () => {
     server = await LoopbackServer.start((_request, response) => {
       if (keys === null) response.writeHead(503).end();
@@ -109,11 +111,13 @@ describe('stored keys', () => {
     server.requests.length = 0;
     counters = new Counters(counterMemory(1, 1), 0);
     sources = [];
-    keeper = new KeySets(counters, {
-      useKeys: (message) => {
+    logged = [];
+    const receiver = {
+      useKeys: (message: KeyMessage) => {
         for (const source of sources) source.receive(message);
       },
-    });
+    };
+    keeper = new KeySets(counters, receiver, { warn: (sentence) => void logged.push(sentence) });
   });
   afterEach(() => keeper.close());
 
@@ -182,15 +186,29 @@ describe('stored keys', () => {
     keys = [first.jwk];
     await pause(50);
     assert.notEqual(typeof (await judge(each, rs256(first, claims({ jti: 'again' })))), 'string');
+    assert.deepEqual(logged, [
+      `auth: the key set ${server.url()} cannot be used, and the last keys stay in use: it answered with status 503`,
+      `auth: the key set ${server.url()} can be used again`,
+    ]);
+  });
+
+  it('lets no token wait for keys of an address that is not configured any more', async () => {
+    const source = new KeySources({ requestKeys() {} }, []);
+    const waiting = judge(authenticatorFor(jwtAuth({ jwksUrl: server.url() }), source), rs256(first));
+    await new Promise(setImmediate);
+    source.keep(new Set());
+    assert.equal(await waiting, 'GW_AUTH_UNAVAILABLE');
   });
 
   it('answers that it is unavailable when no keys were ever loaded', async () => {
     keys = null;
-    const each = worker({});
+    const each = worker({ jwksUrl: server.url('/jwks?key=secret') });
     for (let i = 0; i < 5; i += 1) {
       assert.equal(await judge(each, rs256(first, claims({ jti: `${i}` }))), 'GW_AUTH_UNAVAILABLE');
     }
     assert.equal(server.requests.length, 1);
+    const meanwhile = 'tokens of its issuer cannot be checked: it answered with status 503';
+    assert.deepEqual(logged, [`auth: the key set ${server.url()} cannot be used, and ${meanwhile}`]);
   });
 });
 
@@ -255,7 +273,8 @@ describe('keys through the whole pool', () => {
       });
       const slow = waiting.call('files__read', {}, { token: rs256(first) });
       assert.equal((await waiting.call('files__read')).error, 'GW_UNAUTHENTICATED');
-      assert.equal((await slow).error, 'GW_AUTH_UNAVAILABLE');
+      const { error, payload } = await slow;
+      assert.deepEqual([error, payload], ['GW_AUTH_UNAVAILABLE', 'Its check waits for the keys of auth.jwksUrl.']);
     } finally {
       await waiting.close();
       silent.close();

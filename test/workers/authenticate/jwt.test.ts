@@ -231,6 +231,9 @@ describe('tokens that are accepted', () => {
     const again = await accepted(rs256(key, claims({ iss: `${ISSUER}/a`, jti: '2' })), anyIssuer);
     assert.notDeepEqual(a.digest, b.digest);
     assert.deepEqual(a.digest, again.digest);
+    const c = await accepted(rs256(key, claims({ iss: `${ISSUER}/a`, sub: 'bc' })), anyIssuer);
+    const d = await accepted(rs256(key, claims({ iss: `${ISSUER}/ab`, sub: 'c' })), anyIssuer);
+    assert.notDeepEqual(c.digest, d.digest, 'the end of the issuer counts');
   });
 
   it('are verified once, then known until they expire', async () => {
@@ -250,6 +253,15 @@ describe('tokens that are accepted', () => {
     assert.equal(at(now), 1);
     authenticator.forget();
     assert.equal(at(now), 0);
+  });
+
+  it('are not remembered if what they were verified by has changed meanwhile', async () => {
+    const authenticator = authenticatorFor(withKey);
+    const tokens = [rs256(key, claims({ exp: now + 100 })), rs256(other, claims(), { kid: 'k1' })];
+    const verified = tokens.map((token) => authenticator.verify(Scheme.bearer, token));
+    authenticator.forget();
+    await Promise.all(verified);
+    for (const token of tokens) assert.equal(checkAt(authenticator, token, now), 0);
   });
 
   it('are known apart, whatever their lengths and last bytes', async () => {

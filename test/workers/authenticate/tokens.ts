@@ -65,6 +65,7 @@ export function jwtAuth(changes: Partial<JwtAuth> = {}): JwtAuth {
   return {
     type: 'jwt',
     scheme: Scheme.bearer,
+    waitsFor: changes.jwksUrl == null ? null : 'the keys of auth.jwksUrl',
     algorithms: ['RS256'],
     secret: null,
     publicKey: null,
@@ -111,7 +112,7 @@ export async function judge(
   if (outcome === Outcome.known) return authenticator.principal;
   if (outcome === Outcome.refused) return codeOf(authenticator.error);
   const verified = await authenticator.verify(scheme, token!);
-  return typeof verified === 'number' ? codeOf(verified) : verified;
+  return 'error' in verified ? codeOf(verified.error) : verified;
 }
 
 /** The outcome of {@link Authenticator.check} at a given time. */

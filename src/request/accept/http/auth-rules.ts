@@ -9,6 +9,7 @@ import { CredentialRules } from './credentials.js';
 /** How clients of one view authenticate, as accept sees it. */
 export class AuthRules {
   readonly isRequired: boolean;
+  readonly settings: AuthSnapshot;
   /** Where credentials are looked for. */
   readonly credentials: CredentialRules;
   readonly #snapshot: Snapshot;
@@ -16,6 +17,7 @@ export class AuthRules {
 
   constructor(snapshot: Snapshot, view: number, credentials: CredentialRules) {
     this.isRequired = !credentials.isOpen;
+    this.settings = authAt(snapshot, view);
     this.credentials = credentials;
     this.#snapshot = snapshot;
     this.#view = view;
@@ -24,7 +26,7 @@ export class AuthRules {
   /** What the protected-resource metadata says; null = there is none, since every client is served. Few clients ask for it. */
   metadata(): ResourceMetadata | null {
     if (!this.isRequired) return null;
-    const { authorizationServers, providers } = authAt(this.#snapshot, this.#view);
+    const { authorizationServers, providers } = this.settings;
     return {
       name: this.#snapshot.name,
       authorizationServers,

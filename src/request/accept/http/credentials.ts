@@ -24,8 +24,9 @@ export interface Credential {
 
 const NOTHING: Credential = Object.freeze({ scheme: Scheme.none, token: '' });
 const UNTAKEN: Credential = Object.freeze({ scheme: Scheme.other, token: '' });
-const BEARER = /^bearer +([^\s]+)$/i;
-const BASIC = /^basic +([^\s]+)$/i;
+// Only the space ends a token: another character in it makes it an invalid one, which no later provider makes good.
+const BEARER = /^bearer +([^ ]+)$/i;
+const BASIC = /^basic +([^ ]+)$/i;
 
 /** Where the credentials for one `auth` are looked for, in the order of its providers in the configuration; compiled once. */
 export class CredentialRules {
@@ -71,9 +72,9 @@ export class CredentialRules {
    * The credential of the first provider for which there is one.
    *
    * @param authorization value of `Authorization`; empty = none
-   * @param values of the headers by position; null = none was sent
+   * @param values of the headers by position, each null = not sent, '' = nothing that can be one; null = none was sent
    */
-  find(authorization: string, values: readonly string[] | null, peer: Peer): Credential {
+  find(authorization: string, values: readonly (string | null)[] | null, peer: Peer): Credential {
     for (const source of this.#sources) {
       const { scheme, header } = source;
       if (header < 0) {
@@ -81,7 +82,7 @@ export class CredentialRules {
         if (match !== null) return { scheme, token: match[1] ?? '' };
         continue;
       }
-      const value = values === null ? '' : values[header]!;
+      const value = values?.[header] ?? '';
       if (value === '') continue;
       if (source.proxies === null) return { scheme, token: value };
       if (this.#trusts(source.proxies, peer)) return { scheme, token: this.#joined(source, values ?? [], value) };
@@ -89,7 +90,7 @@ export class CredentialRules {
     return authorization === '' ? NOTHING : UNTAKEN;
   }
 
-  #joined({ scopes, permissions }: Source, values: readonly string[], subject: string): string {
+  #joined({ scopes, permissions }: Source, values: readonly (string | null)[], subject: string): string {
     return [subject, values[scopes] ?? '', values[permissions] ?? ''].join(CREDENTIAL_SEPARATOR);
   }
 

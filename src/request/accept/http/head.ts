@@ -25,7 +25,7 @@ const BODY_HEADERS = Once.contentLength | Once.transferEncoding;
 const MAX_ATTRIBUTE_BYTES = 4096;
 const VISIBLE_ASCII = /^[\t\x20-\x7e]*$/;
 const PARAM_PREFIX = 'mcp-param-';
-const BEARER = /^bearer +([^\s]+)$/i;
+const BEARER = /^bearer +([^ ]+)$/i;
 
 /** Bounds of a request head. */
 export type HeadLimits = Pick<AcceptRules, 'maxHeaders' | 'maxHeaderBytes'>;
@@ -57,7 +57,7 @@ export class RequestHead {
   attributeNames: ReadonlyMap<string, number> | null = null;
   /** Positions of the headers with credentials besides `Authorization` (`AcceptRules.credentialNames`); null = there are none. */
   credentialNames: ReadonlyMap<string, number> | null = null;
-  #credentials: string[] | null = null;
+  #credentials: (string | null)[] | null = null;
   #attributes: string[] | null = null;
   #attributeBytes = 0;
 
@@ -272,11 +272,11 @@ export class RequestHead {
       const { scheme, token } = credentials.find(this.#authorization, this.#credentials, peer);
       return new Caller(token, scheme, view, attributes);
     }
+    const value = this.#authorization;
     // A token that nothing verifies is not kept: no later stage can take it for one that was.
-    if (credentials.isOpen || (this.#seen & Once.authorization) === 0) {
+    if (credentials.isOpen || value === '') {
       return view === 0 && attributes === '' ? NOBODY : new Caller('', Scheme.none, view, attributes);
     }
-    const value = this.#authorization;
     if (value.startsWith('Bearer ') && value.indexOf(' ', 7) < 0) {
       return new Caller(value.slice(7), Scheme.bearer, view, attributes);
     }
@@ -299,15 +299,15 @@ export class RequestHead {
   }
 
   /**
-   * Keeps the value of a header with a credential. Two of them are as ambiguous as two of `Authorization`; a value with other
+   * Keeps the value of a header with a credential. Two lines of it are as ambiguous as two of `Authorization`; a value with other
    * characters than ASCII counts as not sent (RFC 9110 section 5.5).
    */
   #credential(names: ReadonlyMap<string, number>, name: string, value: string): void {
     const position = names.get(name);
-    if (position === undefined || !VISIBLE_ASCII.test(value)) return;
-    this.#credentials ??= new Array<string>(names.size).fill('');
-    if (this.#credentials[position] !== '') this.#hasRepeats = true;
-    this.#credentials[position] = value;
+    if (position === undefined) return;
+    this.#credentials ??= new Array<string | null>(names.size).fill(null);
+    if (this.#credentials[position] !== null) this.#hasRepeats = true;
+    this.#credentials[position] = VISIBLE_ASCII.test(value) ? value : '';
   }
 
   #once(bit: number): boolean {

@@ -1,4 +1,6 @@
 /** The parts of the OpenAPI document that are the same whatever the tools are. */
+import type { AuthSnapshot } from '../../../config/auth-snapshot.js';
+import { Scheme } from '../../../shared/scheme.js';
 
 const json = (value: unknown): string => JSON.stringify(value);
 
@@ -95,17 +97,49 @@ const RESPONSES = {
 };
 
 /** What goes before and behind the members of `paths`. */
-export function openApiFrame(name: string, authRequired: boolean): { readonly before: string; readonly after: string } {
+export interface OpenApiFrame {
+  readonly before: string;
+  readonly after: string;
+}
+
+/** @param name of the gateway */
+export function openApiFrame(name: string, auth: AuthSnapshot): OpenApiFrame {
+  const securitySchemes = securitySchemesOf(auth);
+  const names = Object.keys(securitySchemes);
   const head = {
     openapi: '3.1.0',
     info: { title: name, version: '1' },
     jsonSchemaDialect: 'https://json-schema.org/draft/2020-12/schema',
-    ...(authRequired ? { security: [{ bearer: [] }] } : {}),
+    // One of them is enough.
+    ...(names.length === 0 ? {} : { security: names.map((scheme) => ({ [scheme]: [] })) }),
   };
   const components = {
     schemas: SCHEMAS,
     responses: RESPONSES,
-    ...(authRequired ? { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } } : {}),
+    ...(names.length === 0 ? {} : { securitySchemes }),
   };
   return { before: `${json(head).slice(0, -1)},"paths":{`, after: `},"components":${json(components)}}` };
+}
+
+/**
+ * The ways in which a client can authenticate, by a name for each, in the order of the providers. The headers of a proxy are
+ * nothing that a client can send.
+ */
+function securitySchemesOf({ authorizationServers, providers }: AuthSnapshot): Readonly<Record<string, object>> {
+  const schemes: Record<string, object> = {};
+  const add = (name: string, scheme: object): void => {
+    const before = Object.keys(schemes).filter((key) => key.startsWith(name)).length;
+    schemes[before === 0 ? name : `${name}${before + 1}`] = scheme;
+  };
+  for (const provider of providers) {
+    if (provider.type === 'basic') add('basic', { type: 'http', scheme: 'basic' });
+    else if (provider.type === 'apiKey') add('apiKey', { type: 'apiKey', in: 'header', name: provider.header });
+    else if (provider.scheme === Scheme.bearer) schemes['bearer'] = { type: 'http', scheme: 'bearer' };
+  }
+  // Where a client gets a token for `bearer` (OpenID Connect Discovery section 4).
+  for (const issuer of authorizationServers) {
+    const openIdConnectUrl = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
+    add('openIdConnect', { type: 'openIdConnect', openIdConnectUrl });
+  }
+  return schemes;
 }

@@ -9,7 +9,7 @@ import type { CallListener, HttpCall } from '../http/call.js';
 import type { AcceptContext } from '../http/context.js';
 import type { FrontHandler } from '../http/handler.js';
 import { listMessage } from './messages.js';
-import { GENERAL_PATHS, openApiFrame } from './openapi-frame.js';
+import { GENERAL_PATHS, type OpenApiFrame, openApiFrame } from './openapi-frame.js';
 import { RestReply } from './reply.js';
 
 /** Pages of one list that are read. */
@@ -43,6 +43,7 @@ class DocumentBuild implements CallListener {
   readonly call: HttpCall;
   readonly #context: AcceptContext;
   readonly #cache: DocumentCache;
+  readonly #frame: OpenApiFrame;
   readonly #pages: Uint8Array[] = [];
   readonly #operations: string[] = [];
   #bytes: Bytes = 0;
@@ -52,6 +53,7 @@ class DocumentBuild implements CallListener {
     this.call = call;
     this.#context = context;
     this.#cache = cache;
+    this.#frame = openApiFrame(context.rules.name, context.rules.auth[call.target?.view ?? 0]!.settings);
   }
 
   /** Asks for a page of the tools. @param cursor null = the first one */
@@ -85,8 +87,7 @@ class DocumentBuild implements CallListener {
   }
 
   #finish(origin: string): void {
-    const { name } = this.#context.rules;
-    const hash = createHash('sha256').update(JSON.stringify([name, this.#isAuthRequired()]));
+    const hash = createHash('sha256').update(this.#frame.before).update(this.#frame.after);
     for (const page of this.#pages) hash.update(page);
     const etag = `"${hash.digest('base64url')}"`;
     const head = ['etag', etag, 'cache-control', 'private, no-cache'];
@@ -96,16 +97,12 @@ class DocumentBuild implements CallListener {
     else this.#write(head, etag, operationsOf(this.#pages));
   }
 
-  #isAuthRequired(): boolean {
-    return this.#context.rules.auth[this.call.target?.view ?? 0]?.isRequired === true;
-  }
-
   /** Writes some operations, and goes on in the next turn. */
   #write(head: readonly string[], etag: string, operations: Generator<string, void>): void {
     for (let count = 0; count < TURN_TOOLS; count += 1) {
       const { done, value } = operations.next();
       if (done === true) {
-        const { before, after } = openApiFrame(this.#context.rules.name, this.#isAuthRequired());
+        const { before, after } = this.#frame;
         const paths = [...GENERAL_PATHS, ...this.#operations].join(',');
         this.#cache.document = Buffer.from(`${before}${paths}${after}`);
         this.#cache.etag = etag;

@@ -5,6 +5,8 @@ import fc from 'fast-check';
 import type { RestCall } from '../../../../src/request/accept/http/rest-paths.js';
 import { callMessage } from '../../../../src/request/accept/rest/messages.js';
 import { toolOperation } from '../../../../src/request/accept/rest/openapi.js';
+import { openApiFrame } from '../../../../src/request/accept/rest/openapi-frame.js';
+import { snapshotOfObject } from '../../../config/support.js';
 import { CLOSED, KINDS, openTestFront, type Respond, type TestFront, TRANSPORTS } from '../fixture.js';
 
 const NAMED: RestCall = { verb: 'POST', method: 'tools/call', tool: 'a"b' };
@@ -51,6 +53,51 @@ describe('a REST body', () => {
     for (const body of ['{', '}', '{a:1}', '{"a":1,}', '\ufeff{}']) {
       assert.equal(message(NAMED, body), 'GW_PARSE', body);
     }
+  });
+});
+
+describe('the OpenAPI document', () => {
+  const documentWith = (auth?: object) => {
+    const { before, after } = openApiFrame('test', snapshotOfObject({ mcpServers: {}, auth }).auth);
+    const { components, security } = JSON.parse(before + after);
+    return { security, schemes: components.securitySchemes };
+  };
+
+  it('names every way to authenticate that the configuration has, of which one is enough', () => {
+    const issuer = 'https://login.example.com/';
+    const { schemes, security } = documentWith([
+      { type: 'proxyHeader', trustedProxies: '10.0.0.1' },
+      { type: 'apiKey', keys: { ann: 'key-of-ann' } },
+      { type: 'basic', users: { ann: 'password' } },
+      { type: 'jwt', issuer, audience: 'a', secret: 's'.repeat(32) },
+      { type: 'jwt', issuer: 'not an address', audience: 'a', secret: 's'.repeat(32) },
+      { type: 'jwt', issuer: `${issuer}two`, audience: 'a', secret: 's'.repeat(32) },
+      { type: 'oauth2', issuer, introspectionUrl: issuer, clientId: 'c', clientSecret: 's' },
+      { type: 'bearer', tokens: { ann: 'token-of-ann' } },
+      { type: 'apiKey', header: 'Key', keys: { bob: 'key-of-bob' } },
+    ]);
+    const discovery = (url: string) => ({
+      type: 'openIdConnect',
+      openIdConnectUrl: `${url}/.well-known/openid-configuration`,
+    });
+    assert.deepEqual(schemes, {
+      apiKey: { type: 'apiKey', in: 'header', name: 'x-api-key' },
+      basic: { type: 'http', scheme: 'basic' },
+      bearer: { type: 'http', scheme: 'bearer' },
+      apiKey2: { type: 'apiKey', in: 'header', name: 'key' },
+      openIdConnect: discovery('https://login.example.com'),
+      openIdConnect2: discovery('https://login.example.com/two'),
+    });
+    assert.deepEqual(
+      security,
+      Object.keys(schemes).map((name) => ({ [name]: [] })),
+    );
+  });
+
+  it('names none where there is none that a client could use', () => {
+    const nothing = { security: undefined, schemes: undefined };
+    assert.deepEqual(documentWith(), nothing);
+    assert.deepEqual(documentWith({ type: 'proxyHeader', trustedProxies: '10.0.0.1' }), nothing);
   });
 });
 
