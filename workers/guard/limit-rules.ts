@@ -13,7 +13,7 @@ interface HeaderMatch {
 /** `match` of one rule, compiled. */
 class Match {
   readonly #scopes: readonly string[];
-  readonly #isByTool: boolean;
+  readonly #isByName: boolean;
   readonly #principals: PatternSet | null;
   readonly #headers: readonly HeaderMatch[];
   /** By view: whether its path matches. */
@@ -21,7 +21,7 @@ class Match {
 
   constructor(match: LimitMatchSnapshot, views: Snapshot['views']) {
     this.#scopes = match.scopes;
-    this.#isByTool = match.tools.length > 0;
+    this.#isByName = match.tools.length + match.prompts.length + match.resources.length > 0;
     this.#principals = match.principals.length === 0 ? null : globs(match.principals);
     this.#headers = match.headers.map(({ attribute, values }) => ({ attribute, values: globs(values) }));
     const paths = match.paths.length === 0 ? null : globs(match.paths);
@@ -29,7 +29,7 @@ class Match {
   }
 
   matches(rule: number, client: LimitedClient, found: Finder | null): boolean {
-    if (this.#isByTool && (found === null || !found.limitRules.includes(rule))) return false;
+    if (this.#isByName && (found === null || !found.limits.rules.includes(rule))) return false;
     if (this.#views[client.view] !== true) return false;
     for (const scope of this.#scopes) if (!client.scopes.has(scope)) return false;
     for (const { attribute, values } of this.#headers) {
@@ -48,7 +48,7 @@ export class LimitRules {
     this.#matches = rateLimits.rules.map(({ match }) => new Match(match, views));
   }
 
-  /** Position of the first rule that matches, -1 = none. @param found the tool, or null for what has none */
+  /** Position of the first rule that matches, -1 = none. @param found the target, or null for what has none */
   first(client: LimitedClient, found: Finder | null): number {
     for (let rule = 0; rule < this.#matches.length; rule += 1) {
       if (this.#matches[rule]!.matches(rule, client, found)) return rule;

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { alias, flag, named, strings, whole } from './fields.js';
+import { patternList } from './match.js';
 import { concurrencySchema } from './overload.js';
 
 /** Algorithms of rate limits (src/shared/limiters). */
@@ -87,7 +88,15 @@ export const rateLimitsSchema = z.strictObject({
             paths: strings().optional().describe('Paths of the endpoint, or globs over them.'),
             principals: strings().optional().describe('Subjects of tokens, or globs over them.'),
             scopes: strings().optional().describe('Scopes the token must have, all of them.'),
-            tools: strings().optional().describe('Globs over the names of tools that clients see.'),
+            tools: patternList()
+              .optional()
+              .describe(
+                'Patterns over names of tools, as in `routes[].match`: the names clients see, and `server:name`. Of `tools`, `prompts` and `resources` the one that the request is about must match.',
+              ),
+            prompts: patternList().optional().describe('Patterns over names of prompts, as for `tools`.'),
+            resources: patternList()
+              .optional()
+              .describe('Patterns over URIs of resources, or URI templates, as in `routes[].match`.'),
           })
           .describe('The requests that the rule is about: what is given must match, all of it.'),
         ...limitShape,
