@@ -56,7 +56,7 @@ export const rateLimitsSchema = z.strictObject({
       key: clientKeySchema
         .optional()
         .describe(
-          'What tells clients apart, here and wherever a limit is for each client. `principal` (default) = the subject of the token, or the address without one; `address`; `session`, although a client can begin a new one at any time; or the value of a request header, `{ header: X-Client-ID }`, which a client can choose unless a proxy sets it. Without session or header a client is counted by its principal.',
+          'What tells clients apart, here and wherever a limit is for each client. `principal` (default) = the subject of the token, or the address without one; `address`; `session`, which is the connection on transports that keep one, although a client can begin a new one at any time; or the value of a request header, `{ header: X-Client-ID }`, which a client can choose unless a proxy sets it. Without session or header a client is counted by its principal.',
         ),
       ...limitShape,
       clients: named(limitSchema)

@@ -8,6 +8,12 @@ import { connectionLimit } from './connection-limit.js';
 import { CredentialRules } from './credentials.js';
 import { ViewPaths, withoutSlash } from './paths.js';
 
+/** The request headers that policy reads: `Snapshot.attributes`, and the position of each. */
+export interface AttributeNames {
+  readonly names: readonly string[];
+  readonly positions: ReadonlyMap<string, number>;
+}
+
 /** The rules of one snapshot that accept enforces, compiled once. */
 export class AcceptRules {
   readonly maxBodyBytes: Bytes;
@@ -30,7 +36,7 @@ export class AcceptRules {
   /** See `Snapshot.publicUrl`. */
   readonly publicUrl: string | null;
   /** See `RequestHead.attributeNames`. */
-  readonly attributeNames: ReadonlyMap<string, number> | null;
+  readonly attributeNames: AttributeNames | null;
   /** Where credentials are looked for. */
   readonly credentials: CredentialRules;
   readonly views: ViewPaths;
@@ -67,8 +73,8 @@ export class AcceptRules {
     this.publicUrl = snapshot.publicUrl;
     this.credentials = new CredentialRules(snapshot.auth);
     const { attributes } = snapshot;
-    this.attributeNames =
-      attributes.length === 0 ? null : new Map(attributes.map((name, position) => [name, position]));
+    const positions = new Map(attributes.map((name, position) => [name, position]));
+    this.attributeNames = attributes.length === 0 ? null : { names: attributes, positions };
     this.views = new ViewPaths(snapshot.views);
     this.endpointPath = withoutSlash(snapshot.path);
     this.transports = snapshot.transports;
