@@ -318,7 +318,7 @@ export class ResponseCache {
 
   #end(flight: Flight): void {
     this.#byId.delete(flight.id);
-    if (this.#byKey.get(flight.key.number) === flight) this.#byKey.delete(flight.key.number);
+    this.#byKey.delete(flight.key.number);
   }
 
   #passLead(flight: Flight, now: number): void {
