@@ -2,7 +2,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { LimitRule } from '../../src/config/snapshot.js';
 import { type BucketLayout, Buckets } from '../../src/shared/buckets.js';
-import { ClientBuckets } from '../../src/shared/client-buckets.js';
 import { monotonic } from '../../src/shared/clock.js';
 import { Limit } from '../../src/shared/limiters/limit.js';
 import { callOf } from './limits.js';
@@ -17,11 +16,9 @@ interface Data {
   readonly clock?: SharedArrayBuffer;
   readonly tickMs?: number;
   readonly start?: number;
-  /** So many clients take once each under the last limit; one more result says how often that was granted. */
-  readonly clients?: number;
 }
 
-const { layout, owner, rules, buckets: choices, tries, clock, tickMs = 0, start = 0, clients = 0 } = workerData as Data;
+const { layout, owner, rules, buckets: choices, tries, clock, tickMs = 0, start = 0 } = workerData as Data;
 const buckets = new Buckets(
   layout,
   owner,
@@ -37,14 +34,5 @@ for (let turn = 0; ; turn += 1) {
   const choice = turn % choices.length;
   const now = ticks === null ? moment : start + tick * tickMs;
   if (buckets.take(now, calls[choice]!) === 0) granted[choice] = (granted[choice] ?? 0) + 1;
-}
-if (clients > 0) {
-  const table = new ClientBuckets(buckets);
-  let passed = 0;
-  for (let client = 0; client < clients; client += 1) {
-    table.find(Int32Array.of(Math.imul(client, 0x9e3779b1), 1, 1, 1), rules.length - 1, moment);
-    if (buckets.take(moment, callOf([table.index], [table.generation])) === 0) passed += 1;
-  }
-  granted.push(passed);
 }
 parentPort!.postMessage(granted);

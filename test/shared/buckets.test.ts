@@ -70,15 +70,14 @@ describe('token buckets', () => {
 
   it('grant exactly their capacity to threads that take at once', async () => {
     const capacities = [10_000, 7_000, 4_000];
-    const clients = 2_000;
-    const rules = [...capacities, 1].map((burst) => tokenBucket(1e-9, burst));
-    const { layout } = bucketsOf(rules, clients);
+    const rules = capacities.map((burst) => tokenBucket(1e-9, burst));
+    const { layout } = bucketsOf(rules);
     // Orders differ on purpose: locks must not be acquired in a circle.
     const choices = [[0], [1, 0], [2, 1, 0], [0, 2, 1]];
     const workers = [2, 3, 4, 5].map(
       (owner) =>
         new Worker(new URL('./bucket-taker.js', import.meta.url), {
-          workerData: { layout, owner, rules, buckets: choices, tries: 40_000, clients },
+          workerData: { layout, owner, rules, buckets: choices, tries: 40_000 },
         }),
     );
     const granted = await Promise.all(workers.map(async (worker) => (await once(worker, 'message'))[0] as number[]));
@@ -91,8 +90,6 @@ describe('token buckets', () => {
       `${total}`,
     );
     assert.equal(total[0], capacities[0], 'the bucket that all of them use is used up exactly');
-    const perClient = granted.reduce((sum, row) => sum + row[choices.length]!, 0);
-    assert.equal(perClient, clients, 'no client has two buckets');
     await Promise.all(workers.map((worker) => worker.terminate()));
   });
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { BUCKET_MOVED } from '../../src/shared/buckets.js';
+import { BUCKET_MOVED, Buckets } from '../../src/shared/buckets.js';
 import { ClientBuckets } from '../../src/shared/client-buckets.js';
 import { monotonic } from '../../src/shared/clock.js';
 import { bucketsOf, callOf, tokenBucket } from './limits.js';
@@ -62,6 +62,30 @@ describe('buckets of clients', () => {
     assert.equal(clients.isShared, true);
     clients.find(Int32Array.of(1, 0, 0, 0), 0, now);
     assert.equal(clients.isShared, false, 'which is said of the last one only');
+  });
+
+  it('are found once by threads that look for the same client at the same time', () => {
+    class Delayed extends Buckets {
+      /** What another thread does while this one waits for the table. */
+      meanwhile: (() => void) | null = null;
+
+      override lockTable(): number {
+        this.meanwhile?.();
+        return super.lockTable();
+      }
+    }
+    const { layout, limits } = bucketsOf([rule], 8);
+    const [late, other] = [new Delayed(layout, 2, limits), new ClientBuckets(new Buckets(layout, 3, limits))];
+    const digest = Int32Array.of(1, 2, 3, 4);
+    const now = monotonic();
+    const first = new ClientBuckets(late);
+    late.meanwhile = () => {
+      other.find(digest, 0, now);
+      late.take(now, callOf([other.index], [other.generation]));
+    };
+    first.find(digest, 0, now);
+    assert.deepEqual([first.index, first.generation], [other.index, other.generation]);
+    assert.equal(first.inUse, 1);
   });
 
   it('make room: an unused one is forgotten for nothing, a used one is counted, and its old index is refused', () => {

@@ -1,112 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { typescriptDecoder } from '../../../native/index.js';
 import { Method } from '../../../native/layout.js';
-import type { CacheRule, CacheSnapshot } from '../../../src/config/snapshot.js';
-import { ANSWER_HEAD_BYTES, AnswerHead, CacheOutcome } from '../../../src/shared/answer-head.js';
+import type { CacheRule } from '../../../src/config/snapshot.js';
+import { type AnswerHead, CacheOutcome } from '../../../src/shared/answer-head.js';
 import { CACHE_EVENTS } from '../../../src/shared/cache-events.js';
-import { Counter, Counters, counterMemory } from '../../../src/shared/counters.js';
 import { VerdictRecord } from '../../../src/shared/verdict-record.js';
 import type { CachePurge } from '../../../src/shared/worker-messages.js';
-import { CacheEvents, type CacheQuery, Lookup, PurgeScope, ResponseCache } from '../../../workers/cache/index.js';
+import { Lookup, PurgeScope, ResponseCache } from '../../../workers/cache/index.js';
 import { copyKey, hashQuery, isKeyOf } from '../../../workers/cache/key.js';
-import { route, snapshot } from '../fixture.js';
-
-interface Parts {
-  readonly name?: string;
-  readonly args?: string;
-  readonly route?: number;
-  readonly subject?: number;
-  readonly kind?: number;
-  readonly server?: number;
-  readonly view?: number;
-  readonly group?: number;
-  readonly headers?: string;
-  /** Overrides the hash, to make keys collide. */
-  readonly hash?: readonly [number, number];
-}
-
-function queryOf(parts: Parts = {}): CacheQuery {
-  const { name = 'tool', args = '{"a":1}', route = 0, subject = 0, kind = 10, hash } = parts;
-  const bytes = Buffer.from(`${name}${args}`);
-  const lanes = new Int32Array(2);
-  const nameEnd = Buffer.byteLength(name);
-  typescriptDecoder.hash(bytes, nameEnd, bytes.length, lanes);
-  return {
-    bytes,
-    nameStart: 0,
-    nameEnd,
-    argumentsStart: nameEnd,
-    argumentsEnd: bytes.length,
-    hashLow: hash?.[0] ?? lanes[0]!,
-    hashHigh: hash?.[1] ?? lanes[1]!,
-    server: parts.server ?? 0,
-    route,
-    digest: Int32Array.of(subject, 0, 0, 0),
-    subject: `subject ${subject}`,
-    kind,
-    view: parts.view ?? 0,
-    group: parts.group ?? 0,
-    headers: Buffer.from(parts.headers ?? ''),
-    headersLength: Buffer.byteLength(parts.headers ?? ''),
-  };
-}
-
-/** A cache with its clock; `answers` and `leads` are the calls that waited. */
-class CacheFixture {
-  readonly counters = new Counters(counterMemory(1, 1), 0);
-  readonly events = new CacheEvents(this.counters, [route('a'), route('b')]);
-  readonly answers: [slot: number, result: string][] = [];
-  readonly leads: [slot: number, key: number][] = [];
-  readonly forwarded: number[] = [];
-  readonly cache: ResponseCache;
-  now = 1000;
-  #slot = 0;
-
-  constructor(changes: Partial<CacheSnapshot> = {}) {
-    this.cache = new ResponseCache({ ...snapshot().cache, ...changes }, 1_000_000, 1, this.events, {
-      answer: ({ slot }, result) => this.answers.push([slot, resultOf(result)]),
-      lead: ({ slot }, key) => this.leads.push([slot, key]),
-      forward: ({ slot }) => this.forwarded.push(slot),
-    });
-  }
-
-  lookup(parts: Parts = {}, rule: Partial<CacheRule> = {}): Lookup {
-    const caller = new VerdictRecord();
-    caller.slot = this.#slot;
-    caller.generation = 1;
-    this.#slot += 1;
-    const whole = { ttlMs: 100, staleMs: 0, staleIfErrorMs: 0, public: false, ...rule };
-    return this.cache.lookup(queryOf(parts), whole, this.now, caller);
-  }
-
-  store(text = 'result', key = this.cache.key, hints: Partial<AnswerHead> = {}): void {
-    const bytes = Buffer.concat([Buffer.alloc(2 + ANSWER_HEAD_BYTES), Buffer.from(`${text}yy`)]);
-    Object.assign(new AnswerHead(), { server: 0 }, hints).write(bytes, 2);
-    this.cache.store(key, bytes, 2, bytes.length - 2, this.now);
-    bytes.fill(0);
-  }
-
-  /** The result of the last look-up. */
-  get result(): string {
-    return resultOf(this.cache.answer);
-  }
-
-  /** What its head says. */
-  get head(): AnswerHead {
-    const head = new AnswerHead();
-    head.read(this.cache.answer, 0);
-    return head;
-  }
-
-  total(name: keyof typeof Counter): number {
-    return this.counters.total(Counter[name]);
-  }
-}
-
-function resultOf(answer: Buffer): string {
-  return answer.subarray(ANSWER_HEAD_BYTES).toString();
-}
+import { snapshot } from '../fixture.js';
+import { CacheFixture, type Parts, queryOf } from './fixture.js';
 
 describe('response cache', () => {
   it('makes a leader, stores its result, and returns it until its time is over', () => {
@@ -252,13 +155,14 @@ describe('response cache', () => {
     assert.deepEqual(fixture.answers, [[2, 'x']]);
   });
 
-  it('serves stale results while one caller refreshes', () => {
+  it('serves stale results to all while the call of the first one refreshes', () => {
     const fixture = new CacheFixture();
     const rule = { ttlMs: 100, staleMs: 50 };
     fixture.lookup({}, rule);
     fixture.store('old');
     fixture.now += 120;
     assert.equal(fixture.lookup({}, rule), Lookup.lead);
+    assert.deepEqual([fixture.result, fixture.head.outcome], ['old', CacheOutcome.stale], 'the first one has it too');
     const key = fixture.cache.key;
     assert.equal(fixture.lookup({}, rule), Lookup.stale);
     assert.equal(fixture.result, 'old');
@@ -270,7 +174,7 @@ describe('response cache', () => {
     assert.equal(fixture.lookup({}, rule), Lookup.stale);
     fixture.now += 1;
     assert.equal(fixture.lookup({}, rule), Lookup.wait, 'too old to be served');
-    assert.equal(fixture.total('cacheStale'), 2);
+    assert.deepEqual([fixture.total('cacheStale'), fixture.total('cacheMisses')], [4, 1]);
     fixture.cache.release(fixture.cache.key, false, fixture.now);
     assert.equal(fixture.cache.size, 0, 'nor is it kept');
   });
@@ -297,6 +201,8 @@ describe('response cache', () => {
     fixture.lookup({ args: 'large' });
     fixture.store('x'.repeat(5_001));
     assert.equal(fixture.lookup({ args: 'large' }), Lookup.lead);
+    fixture.lookup({ args: 'z'.repeat(6_000) });
+    fixture.store('small');
     assert.equal(fixture.total('cacheStored'), 0);
     for (let i = 0; i < 50; i += 1) {
       fixture.lookup({ args: `${i}` });
