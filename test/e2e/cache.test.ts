@@ -142,7 +142,7 @@ describe('the response cache', () => {
       const clients: Record<string, (params: Record<string, unknown>) => Promise<RpcReply>> = {
         legacy: (params) => session.request('tools/call', params),
         modern: (params) => modernRpc(gateway.url, 'tools/call', params),
-        'one that takes event streams only': (params) => modernRpc(gateway.url, 'tools/call', params, sse),
+        'one that takes event streams only': (params) => session.request('tools/call', params, sse),
       };
       let requests = 0;
       for (const [name, call] of Object.entries(clients)) {

@@ -115,8 +115,7 @@ export class WriteStage {
     const flags = spans.flags;
     exchange.call.upstream = null;
     exchange.call.isErrorResult = (flags & Flag.isError) !== 0;
-    const isRefresh = (exchange.message.flags & MessageFlag.refresh) !== 0;
-    if (!isRefresh && this.#asksBack(exchange, bytes, length, spans, flags)) return;
+    if (this.#asksBack(exchange, bytes, length, spans, flags)) return;
     const leads = exchange.verdict.kind === Verdict.lead;
     const replaced = replacementOf(exchange, flags, spans.errorCode);
     if (replaced === 'GW_INPUT_REQUIRED_UNSUPPORTED' && exchange.client.era === Era.legacy) {
@@ -357,8 +356,7 @@ export class WriteStage {
 
   /** A failure after the decision: in-band, on the stream if one is open; or an older answer of the cache, if a rule says so. */
   fail(exchange: Exchange, code: ErrorCode): void {
-    const { era, reply } = exchange.client;
-    const link = code === 'GW_UPSTREAM_LOGIN' && era === Era.modern && reply !== null ? loginLink(exchange) : '';
+    const link = code === 'GW_UPSTREAM_LOGIN' && exchange.client.era === Era.modern ? loginLink(exchange) : '';
     if (link !== '') {
       this.leadNoLonger(exchange);
       if (this.#questions?.loginRequired(exchange, link) === true) return;
