@@ -189,6 +189,10 @@ describe('find', () => {
     assert.equal(found(finder, 'tool', 'search__find').toolRule, 1);
     assert.equal(found(finder, 'tool', 'files:read').toolRule, 0);
     assert.equal(found(finder, 'prompt', 'files__greet').toolRule, -1);
+    const changed = catalog([['tool', 0, 'files__a_b', 'a.b', EntryFlag.renamed]]);
+    const former = [toolLimit(['files__a.b'], tokenBucket(1, 1))];
+    const other = make({ rateLimits: rateLimits({ perTool: former, maxClients: 1 }) }, changed);
+    assert.equal(found(other, 'tool', 'files__a_b').toolRule, 0, 'by the name before it was changed');
   });
 
   it('finds every limit that names a tool, a prompt or a URI, each by patterns of its kind', () => {
