@@ -4,7 +4,8 @@
 //   without:         scan-fuzz SECONDS SEED FILE...   replays the files, then mutates them
 //
 // Each input lies in a heap block of exactly its size, so that a read one byte past it is reported, and is
-// scanned by every simdjson kernel that this processor has: they must agree, spans must lie in the bytes.
+// scanned by every simdjson kernel that this processor has: they must agree, spans must lie in the bytes. The canonical form of a
+// message, and of its arguments, depends on no spelling, and is JSON (test/native/canonical.test.ts compares it with canonical.ts).
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -65,10 +66,84 @@ void check_spans(const int32_t* spans, const uint8_t* bytes, size_t length) {
   }
 }
 
+// A copy in a block of exactly its size, as every input has.
+std::unique_ptr<uint8_t[]> exact_copy(const uint8_t* bytes, size_t length) {
+  std::unique_ptr<uint8_t[]> copy(new uint8_t[length]);
+  if (length > 0) memcpy(copy.get(), bytes, length);
+  return copy;
+}
+
+// The same JSON value in another spelling: white space around every token, and characters of texts as escapes.
+std::vector<uint8_t> respelled(const uint8_t* bytes, size_t length) {
+  std::vector<uint8_t> out;
+  bool in_text = false;
+  for (size_t at = 0; at < length; at++) {
+    const uint8_t byte = bytes[at];
+    if (byte == '"') in_text = !in_text;
+    if (in_text && byte == '\\') {
+      const size_t escape = bytes[at + 1] == 'u' ? 6 : 2;
+      out.insert(out.end(), bytes + at, bytes + at + escape);
+      at += escape - 1;
+    } else if (in_text && byte != '"' && byte < 0x80 && at % 3 != 0) {
+      char escape[7];
+      snprintf(escape, sizeof(escape), at % 2 == 0 ? "\\u%04x" : "\\u%04X", byte);
+      out.insert(out.end(), escape, escape + 6);
+    } else if (!in_text && strchr("{}[]:,", byte) != nullptr) {
+      for (const uint8_t each : {static_cast<uint8_t>('\n'), byte, static_cast<uint8_t>(' ')}) out.push_back(each);
+    } else {
+      out.push_back(byte);
+    }
+  }
+  return out;
+}
+
+void expect_form(const uint8_t* spelling, size_t length, const uint8_t* form, size_t form_length, const char* what) {
+  const std::unique_ptr<uint8_t[]> bytes = exact_copy(spelling, length);
+  const std::unique_ptr<uint8_t[]> out(new uint8_t[length]);
+  const int64_t formed = switchyard::write_canonical(bytes.get(), length, out.get());
+  if (formed != static_cast<int64_t>(form_length) || memcmp(form, out.get(), form_length) != 0) {
+    fail(what, bytes.get(), length);
+  }
+}
+
+// `is_json` = the scan has taken the bytes for a message.
+void check_canonical(const uint8_t* bytes, size_t length, bool is_json) {
+  const std::unique_ptr<uint8_t[]> out(new uint8_t[length]);
+  const int64_t formed = switchyard::write_canonical(bytes, length, out.get());
+  if (formed < 0) {
+    if (is_json) fail("a message has no canonical form", bytes, length);
+    return;
+  }
+  const size_t form_length = static_cast<size_t>(formed);
+  const uint8_t* form = out.get();
+  expect_form(form, form_length, form, form_length, "the canonical form has another canonical form");
+  if (!is_json) return;
+  const std::vector<uint8_t> other = respelled(form, form_length);
+  expect_form(other.data(), other.size(), form, form_length, "another spelling has another canonical form");
+}
+
+// The arguments in canonical form in the place of those that came are still a message.
+void check_arguments(Scanner& scanner, const uint8_t* bytes, size_t length, const int32_t* spans) {
+  const size_t start = static_cast<size_t>(spans[Span::argumentsStart]);
+  const size_t end = static_cast<size_t>(spans[Span::argumentsEnd]);
+  const std::unique_ptr<uint8_t[]> arguments = exact_copy(bytes + start, end - start);
+  check_canonical(arguments.get(), end - start, true);
+  const std::unique_ptr<uint8_t[]> form(new uint8_t[end - start]);
+  const int64_t formed = switchyard::write_canonical(arguments.get(), end - start, form.get());
+  std::vector<uint8_t> message(bytes, bytes + start);
+  message.insert(message.end(), form.get(), form.get() + formed);
+  message.insert(message.end(), bytes + end, bytes + length);
+  const std::unique_ptr<uint8_t[]> exact = exact_copy(message.data(), message.size());
+  int32_t again[switchyard::kSpanCount];
+  if (scanner.scan(exact.get(), message.size(), again, 64) != ScanStatus::ok ||
+      again[Span::argumentsStart] != spans[Span::argumentsStart]) {
+    fail("the canonical form of arguments is none of a message", bytes, length);
+  }
+}
+
 void one_input(const uint8_t* data, size_t length) {
   // An empty vector has no block; a block of one byte would hide an over-read.
-  const std::unique_ptr<uint8_t[]> exact(new uint8_t[length]);
-  if (length > 0) memcpy(exact.get(), data, length);
+  const std::unique_ptr<uint8_t[]> exact = exact_copy(data, length);
   int32_t first[switchyard::kSpanCount];
   int32_t first_status = -1;
   for (Kernel& kernel : kernels()) {
@@ -95,15 +170,10 @@ void one_input(const uint8_t* data, size_t length) {
     kernel.scanner->split(exact.get(), length, out, 8);
     kernel.scanner->hash(exact.get(), length, out);
   }
-  const std::unique_ptr<uint8_t[]> form(new uint8_t[length]);
-  const int64_t formed = switchyard::write_canonical(exact.get(), length, form.get());
-  if (formed < 0) return;
-  // The form is its own canonical form.
-  const size_t form_length = static_cast<size_t>(formed);
-  const std::unique_ptr<uint8_t[]> again(new uint8_t[form_length]);
-  if (switchyard::write_canonical(form.get(), form_length, again.get()) != formed ||
-      memcmp(form.get(), again.get(), form_length) != 0) {
-    fail("the canonical form has another canonical form", exact.get(), length);
+  const bool is_json = first_status == ScanStatus::ok;
+  check_canonical(exact.get(), length, is_json);
+  if (is_json && first[Span::argumentsStart] >= 0) {
+    check_arguments(*kernels().front().scanner, exact.get(), length, first);
   }
 }
 

@@ -120,7 +120,7 @@ class Policy implements PolicyPool, DecidedExchanges {
     const token = credentials[index % Math.max(1, credentials.length)] ?? '';
     const scheme = token === '' ? Scheme.none : this.snapshot.auth.providers[0]!.scheme;
     const attributes = this.snapshot.attributes.map((header) => headers[header] ?? '').join(ATTRIBUTE_SEPARATOR);
-    exchange.client.caller = new Caller(token, scheme, view, attributes);
+    exchange.client.caller = new Caller(token, scheme, view, attributes, this.snapshot.attributes);
     exchange.client.remoteAddress = '192.0.2.1';
     const tool = toolName((index * 13) % tools);
     const name = this.snapshot.views[view]!.hasPrefixes ? `bench__${tool}` : tool;
@@ -186,7 +186,15 @@ class Policy implements PolicyPool, DecidedExchanges {
       const ring = new Ring(ringMemory(0));
       if (withArguments) args.read(exchange);
       const { body } = exchange.message;
-      writeDecide(ring, exchange, body, this.catalog.version, true, withArguments ? args : null);
+      writeDecide(
+        ring,
+        exchange,
+        body,
+        this.catalog.version,
+        this.snapshot.attributes,
+        true,
+        withArguments ? args : null,
+      );
       const at = ring.peek();
       return ring.words.slice(at, at + ring.length);
     });
@@ -249,6 +257,7 @@ export async function decisions(setting: Setting): Promise<Operation> {
 export async function remembered(setting: Setting, isFresh = false): Promise<Operation> {
   const policy = await policyOf(setting);
   const { counters, exchanges } = policy;
+  const names = policy.snapshot.attributes;
   const texts = exchanges.map(({ client }) => Buffer.from(client.caller.token));
   let turn = 0;
   return {
@@ -258,8 +267,9 @@ export async function remembered(setting: Setting, isFresh = false): Promise<Ope
         const call = turn++ % CALLS;
         const exchange = exchanges[call]!;
         if (isFresh) {
-          const { attributes, scheme, view } = exchange.client.caller;
-          exchange.client.caller = new Caller(texts[call]!.toString('latin1'), scheme, view, attributes);
+          const { scheme, view } = exchange.client.caller;
+          const attributes = exchange.client.caller.attributes(names);
+          exchange.client.caller = new Caller(texts[call]!.toString('latin1'), scheme, view, attributes, names);
         }
         policy.dispatch(exchange);
         keep(exchange.verdict.entry);

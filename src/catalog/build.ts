@@ -10,6 +10,7 @@ import { type Packed, packedText, packShared } from '../shared/packed.js';
 import { compileGlob } from '../shared/patterns/glob.js';
 import { CompiledItems, Repair } from './compile-lists.js';
 import { instructionsOf, instructionsTail } from './instructions.js';
+import { patternFaults } from './pattern-faults.js';
 import { buildDiscover, buildInitialize, buildList, digest, listShape, mergeCapabilities } from './results.js';
 import { routeFaults } from './route-faults.js';
 import { buildTable, type NameRow } from './table.js';
@@ -137,6 +138,7 @@ export function buildCatalog(input: CatalogInput): CatalogBuild {
     renamed: problems.renamed,
     renamedCount: problems.renamedCount,
     routeFaults: [...input.routeFaults, ...routeFaults(input, table)].slice(0, MAX_PROBLEMS),
+    patternFaults: patternFaults(input.rulePatterns, input, table).slice(0, MAX_PROBLEMS),
     offered: counts,
     isRestricted: input.isRestricted,
   };

@@ -10,6 +10,7 @@ import type { Discovery } from '../upstream/core/types.js';
 import { buildCatalog } from './build.js';
 import { ClientLists } from './client-lists.js';
 import { ListCompiler, type ListThreads } from './compiler.js';
+import { type PatternFault, rulePatterns } from './pattern-faults.js';
 import { PreparedCatalog } from './prepared.js';
 import { grantFaults, type RouteFault } from './route-faults.js';
 import type { CatalogBuild, CatalogInput, CatalogProblem, CompiledDiscovery } from './types.js';
@@ -29,7 +30,7 @@ export interface CatalogChanges {
 }
 
 /** What operators should know of a catalog. */
-export type CatalogFinding = CatalogProblem | RouteFault;
+export type CatalogFinding = CatalogProblem | RouteFault | PatternFault;
 
 /** Compiles and builds in other threads: the control pool. */
 export interface CatalogThreads extends ListThreads {
@@ -53,7 +54,10 @@ export interface CatalogOptions {
   readonly retryMs?: Milliseconds;
 }
 
-type CatalogSnapshot = Pick<Snapshot, 'auth' | 'name' | 'catalog' | 'order' | 'routes' | 'views'> & {
+type CatalogSnapshot = Pick<
+  Snapshot,
+  'auth' | 'cache' | 'name' | 'catalog' | 'order' | 'rateLimits' | 'routes' | 'views'
+> & {
   readonly limits: Pick<Snapshot['limits'], 'maxTools' | 'maxClientLists' | 'maxListBytes'>;
   readonly servers: readonly ServerSnapshot[];
 };
@@ -283,6 +287,7 @@ export class Catalog implements ListedSpellings {
         passesMethods: server.methods.length > 0,
       })),
       routes,
+      rulePatterns: rulePatterns(this.#snapshot),
       routeFaults: grantFaults(routes, allProviders(this.#snapshot)),
       discoveries: inOrder([...this.#discoveries.values()], this.#snapshot.order ?? []),
       clientLists,
@@ -296,9 +301,9 @@ export class Catalog implements ListedSpellings {
    * Findings that the previous catalog did not have, so that each is logged once; a collision once for all, since the lists of
    * one of its servers may come and go.
    */
-  #fresh({ problems, routeFaults }: PreparedCatalog): CatalogFinding[] {
+  #fresh({ problems, patternFaults, routeFaults }: PreparedCatalog): CatalogFinding[] {
     const seen = new Set<string>();
-    const fresh = [...problems, ...routeFaults].filter((finding) => {
+    const fresh = [...problems, ...routeFaults, ...patternFaults].filter((finding) => {
       const key = JSON.stringify(finding);
       if ('kind' in finding && finding.kind === 'collision') return this.#isNewCollision(key);
       seen.add(key);

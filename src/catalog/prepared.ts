@@ -42,6 +42,7 @@ export class PreparedCatalog {
   readonly renamed: CatalogBuild['renamed'];
   readonly renamedCount: number;
   readonly routeFaults: CatalogBuild['routeFaults'];
+  readonly patternFaults: CatalogBuild['patternFaults'];
   /** Digest of each list, in the order of `EntryKind`. */
   readonly fingerprints: readonly string[];
   /** Offered tools, prompts, resources and templates by server. */
@@ -90,6 +91,7 @@ export class PreparedCatalog {
     this.renamed = build.renamed;
     this.renamedCount = build.renamedCount;
     this.routeFaults = build.routeFaults;
+    this.patternFaults = build.patternFaults;
     this.fingerprints = build.fingerprints;
     this.offered = build.offered;
     this.isRestricted = build.isRestricted;

@@ -12,6 +12,7 @@ import type { Packed } from '../shared/packed.js';
 import type { Bytes, Count } from '../units.js';
 import type { CompiledList } from './compile-lists.js';
 import type { ServerInstructions } from './instructions.js';
+import type { PatternFault, RulePattern } from './pattern-faults.js';
 import type { RouteFault } from './route-faults.js';
 
 /** The four lists, in the order of `EntryKind`. */
@@ -75,6 +76,8 @@ export interface CatalogInput {
   readonly servers: readonly CatalogServer[];
   /** Compared with what is offered, for operators. */
   readonly routes: readonly RouteSnapshot[];
+  /** As the routes, the patterns of other rules. */
+  readonly rulePatterns: readonly RulePattern[];
   /** What the main thread found about the routes already. */
   readonly routeFaults: readonly RouteFault[];
   /** In the order of the configuration: lists and ties between equal names follow it. */
@@ -192,6 +195,8 @@ export interface CatalogBuild {
   readonly renamedCount: Count;
   /** Routes that match nothing, can never be reached or need what nothing can grant; at most {@link MAX_PROBLEMS}. */
   readonly routeFaults: readonly RouteFault[];
+  /** Patterns of other rules that match nothing; at most {@link MAX_PROBLEMS}. */
+  readonly patternFaults: readonly PatternFault[];
   /** Offered items by server, in the order of {@link LISTS}. */
   readonly offered: readonly (readonly [Count, Count, Count, Count])[];
   /** See CatalogInput. */

@@ -19,11 +19,11 @@ async function run(args: readonly string[]): Promise<ExitCode> {
   const { runTrial } = await import('./trial.js');
   const result = await runTrial(loaded, true);
   if (result === null) return EXIT.failed;
-  const { servers, items, renamed, routeFaults } = result;
+  const { servers, items, patternFaults, renamed, routeFaults } = result;
   const refused = items.filter(({ fault }) => fault !== '');
   if (flags.json) {
     const masked = (_key: string, value: unknown): unknown => (typeof value === 'string' ? loaded.mask(value) : value);
-    printLine(JSON.stringify({ servers, refused, renamed, routes: routeFaults }, masked, 2));
+    printLine(JSON.stringify({ servers, refused, renamed, routes: routeFaults, patterns: patternFaults }, masked, 2));
   } else printTable(result, (text) => loaded.mask(text));
   return servers.every(({ isUp }) => isUp) ? EXIT.ok : EXIT.failed;
 }
@@ -32,7 +32,7 @@ const HEADS = ['server', 'state', 'revision', 'tools', 'prompts', 'resources', '
 
 /** @param mask hides secrets of the configuration */
 function printTable(result: TrialResult, mask: (text: string) => string): void {
-  const { items, renamedCount, routeFaults, servers } = result;
+  const { items, patternFaults, renamedCount, routeFaults, servers } = result;
   const rows = servers.flatMap(({ name, endpoints, offers, timeMs, isUp }) =>
     endpoints.map(({ state, revision, reason }, index) => {
       const counts = index > 0 ? ['', '', '', ''] : [offers.tools, offers.prompts, offers.resources, time(timeMs)];
@@ -47,6 +47,7 @@ function printTable(result: TrialResult, mask: (text: string) => string): void {
   }
   for (const line of servers.flatMap(clientUseOf)) printLine(mask(line));
   for (const { route, detail } of routeFaults) printWarning(mask(`route ${route} ${detail}`));
+  for (const { path, detail } of patternFaults) printWarning(mask(`${path}: ${detail}`));
   if (renamedCount > 0) printLine(`${renamedCount} names are offered in another form; --json lists them.`);
   const up = servers.filter(({ isUp }) => isUp).length;
   const verdict = `${up} of ${servers.length} servers ready, ${items.filter(({ list }) => list === 'tools').length} tools`;

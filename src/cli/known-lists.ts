@@ -1,6 +1,8 @@
 /** What the lists of the last run say about a configuration: the manifest is read, and no server is started. */
 import { Catalog } from '../catalog/index.js';
 import { Manifest, ManifestError } from '../catalog/manifest.js';
+import { routedServers } from '../catalog/offered.js';
+import { type PatternFault, patternFaults, rulePatterns } from '../catalog/pattern-faults.js';
 import { configFaults, type RouteFault } from '../catalog/route-faults.js';
 import type { ServerSnapshot, Snapshot } from '../config/snapshot.js';
 import { compileGlob } from '../shared/patterns/glob.js';
@@ -22,6 +24,7 @@ export interface KnownLists {
   readonly listed: readonly string[];
   /** As far as the lists tell, else the configuration alone. */
   readonly routeFaults: readonly RouteFault[];
+  readonly patternFaults: readonly PatternFault[];
   readonly unmatched: readonly UnmatchedPattern[];
   /** Names of the client capabilities that each server is known to make use of. */
   readonly used: ReadonlyMap<string, readonly string[]>;
@@ -36,7 +39,8 @@ export async function knownLists(snapshot: Snapshot): Promise<KnownLists> {
   if (lists.length === 0) {
     const why = reason === '' ? 'no server of this configuration was listed in an earlier run' : reason;
     const note = `not known (${why}): routes are compared with the configuration alone`;
-    return { note, listed: [], routeFaults: configFaults(snapshot), unmatched: [], used };
+    const faults = patternFaults(rulePatterns(snapshot), routedServers(snapshot), null);
+    return { note, listed: [], routeFaults: configFaults(snapshot), patternFaults: faults, unmatched: [], used };
   }
   const catalog = new Catalog(snapshot);
   await catalog.start();
@@ -45,6 +49,7 @@ export async function knownLists(snapshot: Snapshot): Promise<KnownLists> {
     note: `of ${lists.length} of ${snapshot.servers.length} servers, from the last run`,
     listed: servers.map(({ name }) => name),
     routeFaults: catalog.current.routeFaults,
+    patternFaults: catalog.current.patternFaults,
     unmatched: lists.flatMap((each, position) => unmatchedBy(servers[position], each)),
     used,
   };

@@ -9,6 +9,7 @@ import {
   ToolSchema,
 } from '@modelcontextprotocol/sdk/types.js';
 import { OwnGateway } from '../api/gateway.js';
+import type { PatternFault } from '../catalog/pattern-faults.js';
 import { grantFaults, type RouteFault } from '../catalog/route-faults.js';
 import type { RenamedItem } from '../catalog/types.js';
 import { compileSnapshot } from '../config/compile/index.js';
@@ -78,6 +79,8 @@ export interface TrialResult {
   readonly items: readonly TrialItem[];
   /** What is wrong with the routes, compared with what is offered. */
   readonly routeFaults: readonly RouteFault[];
+  /** What is wrong with the patterns of other rules. */
+  readonly patternFaults: readonly PatternFault[];
   /** Tools and prompts under another name than their own with the prefix; `renamedCount` counts all of them. */
   readonly renamed: readonly RenamedItem[];
   readonly renamedCount: Count;
@@ -181,10 +184,11 @@ class Trial {
   }
 
   /** What operators should know of routes and names. */
-  async findings(): Promise<Pick<TrialResult, 'routeFaults' | 'renamed' | 'renamedCount'>> {
-    const { catalog, routes } = await this.#gateway.stats();
+  async findings(): Promise<Pick<TrialResult, 'routeFaults' | 'patternFaults' | 'renamed' | 'renamedCount'>> {
+    const { cache, catalog, limiter, routes } = await this.#gateway.stats();
     const { renamed, renamedCount } = catalog;
-    return { routeFaults: [...this.#grantFaults, ...routes.faults], renamed, renamedCount };
+    const patternFaults = [...limiter.faults, ...cache.faults];
+    return { routeFaults: [...this.#grantFaults, ...routes.faults], patternFaults, renamed, renamedCount };
   }
 
   /** What a client gets in its lists. */

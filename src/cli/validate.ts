@@ -157,6 +157,7 @@ function report(
       kind,
       detail: loaded.mask(detail),
     })),
+    patterns: known.patternFaults.map(({ path, detail }) => ({ path, detail: loaded.mask(detail) })),
     unmatched: known.unmatched.map(({ server, key, pattern }) => ({
       server: loaded.mask(server),
       key,
@@ -192,6 +193,7 @@ function printReport(
   for (const warning of passthroughWarnings(snapshot.servers)) printWarning(loaded.mask(warning));
   for (const warning of authWarnings(snapshot)) printWarning(loaded.mask(warning));
   for (const { route, detail } of known.routeFaults) printWarning(loaded.mask(`route ${route} ${detail}`));
+  for (const { path, detail } of known.patternFaults) printWarning(loaded.mask(`${path}: ${detail}`));
   for (const { server, key, pattern } of known.unmatched) {
     printWarning(loaded.mask(`mcpServers.${server}.${key}: ${JSON.stringify(pattern)} matches nothing that it offers`));
   }

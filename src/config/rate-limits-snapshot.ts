@@ -1,6 +1,7 @@
 /** Rate limits, limits on calls at once and the overload guard: part of the Snapshot, data only. */
 
 import type { Bytes, Count, Milliseconds } from '../units.js';
+import type { PatternText } from './match.js';
 import type { SHED_KINDS } from './schema/overload.js';
 
 /** How many calls pass (src/shared/limiters). */
@@ -51,8 +52,10 @@ export interface LimitMatchSnapshot {
   readonly principals: readonly string[];
   /** All of them are needed. */
   readonly scopes: readonly string[];
-  /** Globs over names of tools. */
-  readonly tools: readonly string[];
+  /** Patterns over names of tools, names of prompts, and URIs: one of them must match the target; all empty = any, or none. */
+  readonly tools: readonly PatternText[];
+  readonly prompts: readonly PatternText[];
+  readonly resources: readonly PatternText[];
 }
 
 /** A limit for the requests that match. */

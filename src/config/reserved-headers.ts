@@ -1,3 +1,6 @@
+/** The header that names a session (MCP 2025-11-25, session management). */
+export const SESSION_HEADER = 'mcp-session-id';
+
 /** Header names that the gateway itself sets on requests to upstreams: framing, connection and protocol headers. */
 const RESERVED = new Set([
   'accept',
@@ -12,7 +15,7 @@ const RESERVED = new Set([
   'mcp-method',
   'mcp-name',
   'mcp-protocol-version',
-  'mcp-session-id',
+  SESSION_HEADER,
   'proxy-connection',
   'te',
   'trailer',

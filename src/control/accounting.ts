@@ -82,7 +82,9 @@ export class Accounting {
   finished(exchange: Exchange): void {
     // Streams are counted where they are opened and closed: their life is no latency, and their end no error.
     if (isLongLived(exchange)) this.#logLine(exchange);
-    else this.#request(exchange);
+    else if ((exchange.message.flags & MessageFlag.refresh) === 0) this.#request(exchange);
+    // The request was counted when it was answered.
+    else if (isSent(exchange)) this.#upstream(exchange, performance.now(), exchange.client.error !== null);
   }
 
   #request(exchange: Exchange): void {

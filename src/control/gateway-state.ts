@@ -134,10 +134,12 @@ export class GatewayState implements StatsSources {
       kind,
       detail: scrubber.scrub(detail),
     }));
+    const patternFaults = seen.patternFaults.map(({ detail, path }) => ({ path, detail: scrubber.scrub(detail) }));
     const undiscovered = names.undiscovered.flatMap((index) => servers[index]?.name ?? []);
     // Without tombstones, in the order of `upstreams`.
     const shown = offered.filter((_, index) => servers[index] !== undefined && !isTombstone(servers[index]));
-    return { version, offered: shown, undiscovered, problems, problemCounts, renamed, renamedCount, routeFaults };
+    const counts = { problemCounts, renamedCount };
+    return { version, offered: shown, undiscovered, problems, renamed, ...counts, routeFaults, patternFaults };
   }
 
   limits(): LimitState {

@@ -103,6 +103,7 @@ export class UpstreamChanges implements UpstreamEvents, CatalogListener {
     this.#summary.changed();
     for (const finding of fresh) {
       if ('route' in finding) this.#logger.warn(finding, `route ${finding.route} ${finding.detail}`);
+      else if ('path' in finding) this.#logger.warn(finding, `${finding.path}: ${finding.detail}`);
       else this.#logger.warn(finding, 'catalog');
     }
   }

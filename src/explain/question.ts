@@ -79,6 +79,8 @@ function callerOf(call: ExplainedCall, snapshot: Snapshot): Caller {
   const values = snapshot.attributes.map((name) => sent.get(name) ?? '');
   const attributes = values.every((value) => value === '') ? '' : values.join(ATTRIBUTE_SEPARATOR);
   if (call.subject === null)
-    return view === 0 && attributes === '' ? NOBODY : new Caller('', Scheme.none, view, attributes);
-  return new Caller(EXPLAINED_TOKEN, Scheme.bearer, view, attributes);
+    return view === 0 && attributes === ''
+      ? NOBODY
+      : new Caller('', Scheme.none, view, attributes, snapshot.attributes);
+  return new Caller(EXPLAINED_TOKEN, Scheme.bearer, view, attributes, snapshot.attributes);
 }

@@ -69,7 +69,15 @@ export function decide(call: ExplainedCall, snapshot: Snapshot, catalog: Catalog
     finder.conditions.trace = [];
     const isSecond = passes > 0;
     if (isSecond && !args.read(exchange)) throw new QuestionError('a member of the arguments is repeated');
-    const written = writeDecide(requests, exchange, body, catalog.version, true, isSecond ? args : null);
+    const written = writeDecide(
+      requests,
+      exchange,
+      body,
+      catalog.version,
+      snapshot.attributes,
+      true,
+      isSecond ? args : null,
+    );
     if (written < 0) throw new QuestionError('the arguments are too large');
     decider.run(1);
     const at = verdicts.peek();

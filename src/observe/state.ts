@@ -3,6 +3,7 @@
  * rendered in the control pool. Counters and histograms are not copied: their shared memory is passed along.
  */
 
+import type { PatternFault } from '../catalog/pattern-faults.js';
 import type { RouteFault } from '../catalog/route-faults.js';
 import type { CatalogProblem, RenamedItem } from '../catalog/types.js';
 import type { ServerSnapshot } from '../config/snapshot.js';
@@ -90,6 +91,7 @@ export interface CatalogStatus {
   readonly renamed: readonly RenamedItem[];
   readonly renamedCount: Count;
   readonly routeFaults: readonly RouteFault[];
+  readonly patternFaults: readonly PatternFault[];
 }
 
 /** The implementation that runs, where there are several. */

@@ -1,4 +1,5 @@
 /** The document of `/stats`: counts and state of the gateway, for people and scripts. */
+import type { PatternFault } from '../catalog/pattern-faults.js';
 import { CACHE_EVENTS } from '../shared/cache-events.js';
 import { Counter, Counters, type Outcome, REFUSED_BY, Series, type SeriesView } from '../shared/counters.js';
 import { LIMIT_SCOPES } from '../shared/limit-scopes.js';
@@ -97,6 +98,8 @@ export function buildStats(state: ObservedState) {
       evicted: total(Counter.cacheEvicted),
       purged: total(Counter.cachePurged),
       hitRate: cacheHitRate(counters),
+      /** Patterns that match nothing. */
+      faults: faultsOf(state, 'cache'),
       routes: state.cacheEvents.map(({ route, counts }) => ({
         route,
         ...Object.fromEntries(CACHE_EVENTS.map((event, position) => [event, counts[position] ?? 0])),
@@ -105,6 +108,7 @@ export function buildStats(state: ObservedState) {
     limiter: {
       refused: Object.fromEntries(LIMIT_SCOPES.map((scope) => [scope, total(Counter[REFUSED_BY[scope]])])),
       ...limitStats(state.limits),
+      faults: faultsOf(state, 'rateLimits'),
       /** Calls refused because too many were under way. */
       concurrency: {
         global: total(Counter.concurrencyGlobal),
@@ -171,6 +175,11 @@ export function buildStats(state: ObservedState) {
 }
 
 /** Of the calls that were looked up, the share that was answered without a call of their own; 0 = there were none. */
+/** The patterns below a key of the configuration that match nothing that is offered. */
+function faultsOf({ catalog }: ObservedState, key: string): readonly PatternFault[] {
+  return catalog.patternFaults.filter(({ path }) => path.startsWith(`${key}.`));
+}
+
 function cacheHitRate(counters: Counters): number {
   const { cacheCoalesced, cacheHits, cacheMisses, cacheStale } = Counter;
   const answered = counters.total(cacheHits) + counters.total(cacheStale) + counters.total(cacheCoalesced);

@@ -9,6 +9,7 @@ import { restrictsLists } from '../config/restrictions.js';
 import type { Snapshot } from '../config/snapshot.js';
 import type { ErrorCode } from '../errors.js';
 import { Era } from '../protocol/revisions.js';
+import { CacheOutcome, outcomeOf } from '../shared/answer-head.js';
 import type { FaultLog } from '../shared/fault-log.js';
 import { Operation, Verdict } from '../shared/records.js';
 import type { VerdictRecord } from '../shared/verdict-record.js';
@@ -282,7 +283,8 @@ export class Pipeline implements FrontHandler, DecodedMessages, DecidedExchanges
     switch (kind) {
       case Verdict.forward:
       case Verdict.lead:
-        if (payload.length > 0) exchange.call.fallback = Buffer.from(payload);
+        if (payload.length > 0 && outcomeOf(payload) === CacheOutcome.stale) write.cachedAhead(exchange, payload);
+        else if (payload.length > 0) exchange.call.fallback = Buffer.from(payload);
         if (this.#parts.shedding.beforeSending(exchange) || !this.#parts.callLimits.admit(exchange)) return;
         exchange.client.reply?.acknowledged();
         if (

@@ -101,5 +101,10 @@ export class AnswerHead {
   }
 }
 
+/** What the head in front of an answer says of the cache, without reading the rest. */
+export function outcomeOf(answer: Buffer): CacheOutcome {
+  return answer.readInt32LE(4 * AnswerWord.outcome) as CacheOutcome;
+}
+
 /** Longest time in milliseconds that an upstream can give: a day, as the clients of the SDK have it. */
 export const MAX_FRESH_MS = 86_400_000;

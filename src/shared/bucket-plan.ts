@@ -1,5 +1,5 @@
 /** Which number and bucket each limit has: computed alike in every thread, so that limits need not cross. */
-import type { LimitRule, Snapshot } from '../config/snapshot.js';
+import type { ClientKey, LimitMatchSnapshot, LimitRule, Snapshot } from '../config/snapshot.js';
 import { type BucketLayout, Buckets, bucketMemory } from './buckets.js';
 import { ClientBuckets } from './client-buckets.js';
 import { monotonic } from './clock.js';
@@ -48,9 +48,15 @@ export interface BucketPlan {
 const LIMITS_OF_A_CLIENT = 4;
 
 /** Numbers the limits of a snapshot. */
-export function planBuckets({ rateLimits, routes }: Snapshot): BucketPlan {
+export function planBuckets({ attributes, rateLimits, routes }: Snapshot): BucketPlan {
   const planned: PlannedLimit[] = [];
   let clientLimits = 0;
+  // A reload may number the headers in another way.
+  const named = (by: ClientKey | null) => (by?.by === 'header' ? { ...by, attribute: attributes[by.attribute] } : by);
+  const namedMatch = (match: LimitMatchSnapshot) => ({
+    ...match,
+    headers: match.headers.map((header) => ({ ...header, attribute: attributes[header.attribute] })),
+  });
   const { key } = rateLimits;
   const place = (rule: LimitRule | null, name: LimitScope, path: string, counts: unknown): number => {
     if (rule === null) return -1;
@@ -58,7 +64,7 @@ export function planBuckets({ rateLimits, routes }: Snapshot): BucketPlan {
   };
   const placeClient = (rule: LimitRule | null, name: LimitScope, path: string, counts: unknown): number => {
     if (rule !== null) clientLimits += 1;
-    return place(rule, name, path, [key, counts]);
+    return place(rule, name, path, [named(key), counts]);
   };
   const global = place(rateLimits.global, 'global', 'rateLimits.global', '');
   const plan = {
@@ -73,7 +79,7 @@ export function planBuckets({ rateLimits, routes }: Snapshot): BucketPlan {
     ),
     rules: rateLimits.rules.map(({ key: by, match, rule }, i) => {
       if (by !== null && rule !== null) clientLimits += 1;
-      return place(rule, 'rule', `rateLimits.rules[${i}]`, [by, match]);
+      return place(rule, 'rule', `rateLimits.rules[${i}]`, [named(by), namedMatch(match)]);
     }),
     other: placeClient(rateLimits.other, 'other', 'rateLimits.other', ''),
     routes: routes.map(({ name, rateLimit }, i) => place(rateLimit, 'route', `routes[${i}].rateLimit`, name)),

@@ -57,7 +57,7 @@ export const RequestWord = {
   nameLength: 11,
   addressLength: 12,
   argumentsLength: 13,
-  /** Values of the request headers that policy reads (`Caller.attributes`). */
+  /** Values of the request headers that policy reads (`Snapshot.attributes`). */
   attributesLength: 14,
   payloadLength: 15,
   /** The scheme of the credential in the token field. */

@@ -6,6 +6,7 @@ import { type Packed, packedCount, packedText, packShared } from '../../src/shar
 import type { Discovery } from '../../src/upstream/core/types.js';
 import { serverSnapshot } from '../config/support.js';
 import { authOf } from '../support/auth.js';
+import { snapshot as wholeSnapshot } from '../workers/fixture.js';
 
 export const RULES: CatalogRules = {
   separator: '__',
@@ -22,7 +23,10 @@ export const RULES: CatalogRules = {
 };
 
 /** The part of a snapshot that a catalog reads. */
-export type CatalogSnapshot = Pick<Snapshot, 'auth' | 'name' | 'catalog' | 'routes' | 'servers' | 'views'> & {
+export type CatalogSnapshot = Pick<
+  Snapshot,
+  'auth' | 'cache' | 'name' | 'catalog' | 'rateLimits' | 'routes' | 'servers' | 'views'
+> & {
   limits: { maxTools: number; readonly maxClientLists: number; readonly maxListBytes: number };
 };
 
@@ -45,8 +49,11 @@ export function view(change: Partial<ViewSnapshot> = {}): ViewSnapshot {
 }
 
 export function snapshot(servers: readonly ServerSnapshot[], rules: Partial<CatalogRules> = {}): CatalogSnapshot {
+  const { cache, rateLimits } = wholeSnapshot();
   return {
     auth: authOf(),
+    cache,
+    rateLimits,
     name: 'gateway',
     catalog: { ...RULES, ...rules },
     routes: [],

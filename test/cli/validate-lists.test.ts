@@ -50,6 +50,8 @@ test('validate says what matches nothing that servers have listed, and what isol
       { name: 'typo', match: { tools: ['known__asks'] }, rateLimit: { rate: 1, burst: 1 } },
       { name: 'own', match: { tools: ['grow'] } },
     ],
+    rateLimits: { perTool: [{ tools: ['known__ask', 'ask'], cost: 2 }] },
+    cache: { prompts: true, exclude: 'ask' },
   };
   const file = await fileWith(t, 'gateway.json', JSON.stringify(config));
   const before = await runCli(t, ['validate', file]);
@@ -73,13 +75,15 @@ test('validate says what matches nothing that servers have listed, and what isol
   assert.deepEqual(stderr.trim().split('\n'), [
     'warning: route typo matches nothing that is offered: tools "known__asks"',
     'warning: route own matches nothing that is offered: tools "grow" (the own name of what is offered as known__grow: write "known:grow", or add servers: [known])',
+    'warning: rateLimits.perTool[0].tools: "ask" matches nothing that is offered in the lists of tools (the own name of what is offered as known__ask: write "known:ask")',
+    'warning: cache.exclude: "ask" matches nothing that is offered in the lists of prompts',
     'warning: mcpServers.known.exclude: "drop_*" matches nothing that it offers',
     'warning: mcpServers.known.rename: "stat" matches nothing that it offers',
   ]);
   const { stdout: json } = await runCli(t, ['validate', file, '--json']);
-  const { listed, routes, unmatched } = JSON.parse(json);
+  const { listed, patterns, routes, unmatched } = JSON.parse(json);
   assert.deepEqual(listed.servers, ['known']);
-  assert.deepEqual([routes.length, unmatched.length], [2, 2]);
+  assert.deepEqual([routes.length, patterns.length, unmatched.length], [2, 2, 2]);
   assert.deepEqual(unmatched[0], { server: 'known', key: 'exclude', pattern: 'drop_*' });
 
   const later = { ...config.mcpServers, later: { ...ENTRY, isolation: 'shared' } };

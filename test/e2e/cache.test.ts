@@ -1,6 +1,7 @@
 /** The response cache through a running gateway: what is stored, for how long and for whom, and what drops it. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { idle, statsOf } from '../faults/observe.js';
 import { startGateway } from '../support/gateway.js';
 import { eventually } from '../support/process.js';
 import { type RawUpstream, rawUpstream, type Script } from '../support/raw-upstream.js';
@@ -8,6 +9,10 @@ import { modernRpc, openSession, type RpcReply } from '../support/rpc.js';
 
 const tool = (name: string, annotations: object = {}) => ({ name, inputSchema: { type: 'object' }, annotations });
 const SAFE = { readOnlyHint: true, idempotentHint: true };
+/** What a server asks a user (2026-07-28). */
+const ASKING = {
+  q: { method: 'elicitation/create', params: { message: '?', requestedSchema: { type: 'object', properties: {} } } },
+};
 const TOOLS = [tool('read', SAFE), tool('peek', { readOnlyHint: true }), tool('write'), tool('secret_read', SAFE)];
 
 /** Answers each call with the number of calls so far, which tells answers apart. */
@@ -110,6 +115,76 @@ describe('the response cache', () => {
     assert.equal(callsOf(upstream), before);
   });
 
+  for (const family of ['legacy', 'modern'] as const) {
+    it(`makes no client wait for an answer that is fetched anew from a ${family} server`, async (scope) => {
+      const held: (() => void)[] = [];
+      const answering =
+        (text: string): Script =>
+        (_request, answer) => {
+          const more = family === 'modern' ? { resultType: 'complete' } : {};
+          const head = { 'cache-control': 'max-age=0, stale-while-revalidate=600' };
+          answer.result({ content: [{ type: 'text', text }], ...more }, head);
+        };
+      const hold = (text: string) =>
+        upstream.script((...call) => {
+          held.push(() => void answering(text)(...call));
+        });
+      const release = () => {
+        for (const answer of held.splice(0)) answer();
+      };
+      const upstream = await rawUpstream(scope, answering('none'), { tools: TOOLS, family });
+      const gateway = await startGateway(scope, {
+        mcpServers: { raw: { url: upstream.url } },
+        cache: { tools: true, headers: true, meta: true },
+      });
+      const session = await openSession(gateway.url);
+      const sse = { headers: { accept: 'text/event-stream' } };
+      const clients: Record<string, (params: Record<string, unknown>) => Promise<RpcReply>> = {
+        legacy: (params) => session.request('tools/call', params),
+        modern: (params) => modernRpc(gateway.url, 'tools/call', params),
+        'one that takes event streams only': (params) => session.request('tools/call', params, sse),
+      };
+      let requests = 0;
+      for (const [name, call] of Object.entries(clients)) {
+        const read = () => {
+          requests += 1;
+          return call({ name: 'raw__read', arguments: { name } });
+        };
+        upstream.script(answering('one'));
+        assert.equal(textOf(await read()), 'one');
+        hold('two');
+        const reply = await read();
+        assert.equal(textOf(reply), 'one', name);
+        assert.match(reply.headers.get('cache-status') ?? '', /^switchyard; hit; ttl=(?:0|-[1-9]\d*)$/);
+        assert.equal(reply.message.result._meta['switchyard/cache'].status, 'stale');
+        await eventually('a call for the answer', () => held.length === 1);
+        assert.equal(textOf(await read()), 'one');
+        assert.equal(held.length, 1, 'one call at a time');
+        release();
+        await eventually('the new answer', async () => textOf(await read()) === 'two');
+        upstream.script(answering('two'));
+        release();
+        await idle(gateway);
+      }
+      const useless: Script[] = [
+        (_request, answer) => answer.result({ content: [], isError: true, resultType: 'complete' }),
+        (_request, answer) => answer.result({ resultType: 'input_required', inputRequests: ASKING }),
+        (_request, answer) => answer.reset(),
+      ];
+      for (const script of useless.slice(family === 'modern' ? 0 : 2)) {
+        upstream.script(script);
+        for (const [name, call] of Object.entries(clients)) {
+          requests += 1;
+          const reply = await call({ name: 'raw__read', arguments: { name } });
+          assert.equal(textOf(reply), 'two', 'although there is no new one');
+        }
+        await idle(gateway);
+      }
+      const { requests: counted } = await statsOf(gateway);
+      assert.deepEqual(counted.byMethod['tools/call'], { ok: requests });
+    });
+  }
+
   it('serves an older answer when the upstream fails, where a rule or the upstream allows it', async (scope) => {
     const upstream = await rawUpstream(scope, counting({ 'cache-control': 'max-age=0, stale-if-error=600' }), {
       tools: TOOLS,
@@ -127,7 +202,11 @@ describe('the response cache', () => {
     for (let i = 0; i < 3; i += 1) {
       const reply = await read();
       assert.equal(textOf(reply), second);
-      assert.match(reply.headers.get('cache-status') ?? '', /^switchyard; hit; ttl=-\d+; detail=upstream-failed$/);
+      // Whole seconds: 0 within the first one.
+      assert.match(
+        reply.headers.get('cache-status') ?? '',
+        /^switchyard; hit; ttl=(?:0|-[1-9]\d*); detail=upstream-failed$/,
+      );
     }
     assert.match((await read(1)).message.error.data.code, /^GW_UPSTREAM_/, 'there is no older answer to this one');
   });

@@ -81,6 +81,8 @@ describe('patterns of routes, end to end', () => {
             { name: 'nothing', match: { tools: 'gone_*' }, requiredScopes: 'admin', whenDenied: 'challenge' },
             { name: 'rest', match: { tools: '**' } },
           ],
+          rateLimits: { perTool: [{ tools: ['ops__*', 'gone__*'], cost: 2 }] },
+          cache: { tools: true, patterns: ['other:*'], exclude: 'gone' },
         },
         { frontEnd },
       );
@@ -104,12 +106,20 @@ describe('patterns of routes, end to end', () => {
       }
       const stats = (await (await fetch(`${gateway.adminUrl}/stats`)).json()) as {
         routes: { faults: { route: string; kind: string }[] };
+        limiter: { faults: object[] };
+        cache: { faults: object[] };
       };
       assert.deepEqual(
         stats.routes.faults.map(({ route, kind }) => [route, kind]),
         [['nothing', 'no-match']],
       );
+      const detail = (pattern: string) => `"${pattern}" matches nothing that is offered in the lists of tools`;
+      assert.deepEqual(stats.limiter.faults, [{ path: 'rateLimits.perTool[0].tools', detail: detail('gone__*') }]);
+      assert.deepEqual(stats.cache.faults, [{ path: 'cache.exclude', detail: detail('gone') }]);
       await eventually('the log', () => /route nothing matches nothing that is offered/.test(gateway.output));
+      for (const text of ['rateLimits.perTool[0].tools: ', 'cache.exclude: ']) {
+        assert.equal(gateway.output.split(text).length, 2, 'it is logged once');
+      }
     });
   }
 

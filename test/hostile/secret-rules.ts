@@ -15,10 +15,22 @@ export function ruleTexts(canaries: Canaries): Record<string, unknown> {
       arguments: { '/a': form('routes[].match.arguments.*') },
     };
   };
+  const limited = (form: (place: string) => unknown): object => {
+    const kinds = ['tools', 'prompts', 'resources'].map((kind) => [kind, form(`rateLimits.rules[].match.${kind}`)]);
+    return { match: Object.fromEntries(kinds), rate: 1 };
+  };
   const one = (key: string, text: string): unknown => canaries.published(`routes[].match.${key}`, text);
   const some = (key: string, text: string): unknown[] => [canaries.published(`routes[].match.${key}[]`, text)];
   return {
     mcpServers: { a: { command: process.execPath, tags: ['internal'] } },
+    rateLimits: {
+      rules: [
+        limited((place) => at(place)),
+        limited((place) => [at(`${place}[]`)]),
+        limited(regex),
+        limited((place) => [regex(`${place}[]`)]),
+      ],
+    },
     routes: [
       { match: { ...match((place) => at(place)), paths: one('paths', '/mcp'), tags: one('tags', 'internal') } },
       {

@@ -208,6 +208,7 @@ test('the labels of the document come from a closed set', async () => {
       renamed: [],
       renamedCount: 0,
       routeFaults: [],
+      patternFaults: [],
     }),
   });
   front.request(9_999, OutcomeId.ok);

@@ -80,6 +80,7 @@ export function sourcesOf(named: number, change: Partial<StatsSources> = {}) {
       renamed: [{ list: 'tools', server: 'notes', name: 'a.b', offered: 'notes__a_b', reason: 'characters' }],
       renamedCount: 1,
       routeFaults: [],
+      patternFaults: [],
     }),
     notReady: () => [],
     overload: () => ({

@@ -123,21 +123,45 @@ for (const rule of RULES) {
     );
   });
 
-  it(`${name}: a call that another limit refuses takes nothing`, () => {
+  it(`${name}: a call that another limit refuses takes nothing, whatever it costs`, () => {
     fc.assert(
-      fc.property(traffic, fc.integer({ min: 1, max: 4 }), (calls, cost) => {
-        const buckets = bucketsOf([rule, tokenBucket(1e-9, 1)]);
+      fc.property(traffic, fc.integer({ min: 1, max: 20 }), (calls, cost) => {
+        const [buckets, untouched] = [bucketsOf([rule, tokenBucket(1e-9, 1)]), bucketsOf([rule])];
         let now = monotonic() + 1;
         assert.equal(buckets.take(now, callOf([1])), 0);
         for (const call of calls) {
           now += call.pause;
-          buckets.take(now, callOf([0], [], call.cost));
+          assert.ok(buckets.take(now, callOf([0, 1], [], cost)) > 0);
+          const one = callOf([0], [], call.cost);
+          assert.equal(buckets.take(now, one) === 0, untouched.take(now, one) === 0);
+          assert.ok(Math.abs(buckets.peek(0, now) - untouched.peek(0, now)) < 1e-9);
         }
-        const before = buckets.peek(0, now);
-        assert.ok(buckets.take(now, callOf([0, 1], [], cost)) > 0);
-        assert.ok(Math.abs(buckets.peek(0, now) - before) < 1e-9);
       }),
+      { numRuns: 50 },
     );
+  });
+
+  it(`${name}: a call that costs more than there ever is passes alone, and nobody waits for more than the limit`, () => {
+    const buckets = bucketsOf([rule]);
+    let now = monotonic() + 1;
+    for (let i = 0; i < 3; i += 1) {
+      assert.equal(buckets.take(now, callOf([0], [], 100)), 0);
+      assert.ok(buckets.peek(0, now) < 1e-9, 'it takes everything');
+      const wait = buckets.take(now, callOf([0]));
+      assert.ok(wait > 0 && wait <= 1.25 * WINDOW, `${wait}`);
+      now += 2 * WINDOW;
+      assert.equal(buckets.take(now, callOf([0])), 0);
+      assert.ok(buckets.take(now, callOf([0], [], 100)) > 0, 'not beside another');
+      now += 2 * WINDOW;
+    }
+  });
+
+  it(`${name}: has nothing left when its burst has come at once`, () => {
+    const buckets = bucketsOf([rule]);
+    const now = monotonic() + 1;
+    assert.equal(buckets.peek(0, now), 1);
+    for (let i = 0; i < rule.burst; i += 1) buckets.take(now, callOf([0]));
+    assert.ok(buckets.peek(0, now) < 1e-9);
   });
 
   it(`${name}: a clock that goes back grants nothing twice`, () => {
@@ -147,7 +171,27 @@ for (const rule of RULES) {
     for (const back of [1, 300, 5_000]) assert.ok(buckets.take(now - back, callOf([0])) > 0, `${back} ms`);
     assert.ok(buckets.take(now, callOf([0])) > 0);
   });
+
+  it(`${name}: a clock that goes back refuses nothing that is left`, () => {
+    const buckets = bucketsOf([rule]);
+    const now = monotonic() + 10 * WINDOW;
+    assert.equal(buckets.take(now, callOf([0])), 0);
+    const before = now - (rule.burst < 8 ? 0 : 5_000);
+    assert.ok(Math.abs(buckets.peek(0, before) - buckets.peek(0, now)) < 1e-9);
+    for (let i = 1; i < rule.burst; i += 1) assert.equal(buckets.take(before, callOf([0])), 0);
+    assert.ok(buckets.take(now, callOf([0])) > 0);
+  });
 }
+
+it('a sliding window counts what is leaving it in full at a time before its newest part', () => {
+  const buckets = bucketsOf([windowOf('sliding-window', 8)]);
+  const start = (Math.ceil(monotonic() / WINDOW) + 1) * WINDOW;
+  const take = (after: number): boolean => buckets.take(start + after, callOf([0])) === 0;
+  const granted = (after: number): number => Array.from({ length: 10 }, () => take(after)).filter(Boolean).length;
+  assert.equal(granted(0), 8);
+  assert.equal(granted(WINDOW + 0.2 * WINDOW), 6, 'four fifths of the oldest part have left');
+  assert.equal(granted(WINDOW - 1), 0);
+});
 
 describe('four threads that take at once', () => {
   const TICKS = 20_000;

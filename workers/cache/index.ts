@@ -7,7 +7,7 @@
  *
  * A call whose result is not stored becomes the leader of its key: it goes upstream and reports its result. Others with the
  * same key wait for it, at most `maxWaiters` of them and at most `waitMs`. A result older than its time to live but within `staleMs`
- * is served to all but the first caller, who becomes the leader: no call waits for a refresh. Where the leader's upstream fails, a
+ * is served to all; the call of the first one leads all the same, without its client: no client waits for a refresh. Where the leader's upstream fails, a
  * result within `staleIfErrorMs` is served to it and to those who wait. Where a result must not be shared, those who wait are
  * forwarded, and for a while calls with that key are not made to wait for each other.
  *
@@ -37,7 +37,10 @@ export const Lookup = codes('Lookup', {
   hit: 0,
   /** As `hit`, but the result is older than its time to live. */
   stale: 1,
-  /** The caller is the leader of the key with the number `key`; `answer` serves if its upstream fails, unless it is empty. */
+  /**
+   * The caller is the leader of the key with the number `key`. Unless it is empty, `answer` serves if its upstream fails, or, with
+   * the outcome `stale` in its head, at once.
+   */
   lead: 2,
   /** The caller waits: a method of {@link CacheWaiters} is called for it later. */
   wait: 3,
@@ -165,9 +168,10 @@ export class ResponseCache {
     }
     const flight = this.#byKey.get(number);
     if (flight === undefined) {
-      this.#events.add('miss', query.route);
-      const servesOnError = entry?.servesOnError(now) ?? false;
-      this.answer = servesOnError ? entry!.serve(now, CacheOutcome.error) : NO_ANSWER;
+      const servesStale = entry?.servesStale(now) ?? false;
+      this.#events.add(servesStale ? 'stale' : 'miss', query.route);
+      if (servesStale) this.answer = entry!.serve(now, CacheOutcome.stale);
+      else this.answer = entry?.servesOnError(now) === true ? entry.serve(now, CacheOutcome.error) : NO_ANSWER;
       this.key = this.#open(copyKey(query, number), rule, [], now).id;
       return Lookup.lead;
     }
@@ -318,7 +322,7 @@ export class ResponseCache {
 
   #end(flight: Flight): void {
     this.#byId.delete(flight.id);
-    if (this.#byKey.get(flight.key.number) === flight) this.#byKey.delete(flight.key.number);
+    this.#byKey.delete(flight.key.number);
   }
 
   #passLead(flight: Flight, now: number): void {

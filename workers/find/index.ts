@@ -19,7 +19,8 @@ import { RouteConditions } from './conditions.js';
 import { EntryRoutes } from './entry-routes.js';
 import type { CallFacts } from './facts.js';
 import { Action, isVaried } from './methods.js';
-import { earlier, NamedRoutes } from './named-routes.js';
+import { NamedLimits } from './named-limits.js';
+import { NamedRoutes } from './named-routes.js';
 import { everyName, otherReading } from './spellings.js';
 import { isVisibleAscii, UnlistedServers } from './unlisted.js';
 import { VariantChoice } from './variants.js';
@@ -31,8 +32,6 @@ const UNKNOWN_PROMPT = errorNumber('GW_UNKNOWN_PROMPT');
 const UNKNOWN_RESOURCE = errorNumber('GW_UNKNOWN_RESOURCE');
 const NOT_LISTED_YET = errorNumber('GW_UPSTREAM_DOWN');
 const AMBIGUOUS = errorNumber('GW_INVALID_PARAMS');
-const NOT_COMPUTED = -2;
-const NO_RULES: readonly number[] = [];
 
 /** See the file comment. Used by the decider; one per worker, snapshot and catalog. */
 export class Finder {
@@ -44,8 +43,6 @@ export class Finder {
   stripBytes = 0;
   /** Bits of VerdictFlag. */
   flags = 0;
-  /** Position in `rateLimits.perTool` of the rule for the tool, -1 = none. */
-  toolRule = -1;
   /** Position of the variant in the groups of the route, -1 = it has none. */
   variant = -1;
   /** The target only reads: a tool with `readOnlyHint`, a prompt or a resource. */
@@ -54,8 +51,8 @@ export class Finder {
   needsArguments = false;
   /** The outcome counts for this call only. */
   isRandom = false;
-  /** Positions in `rateLimits.rules` of the rules with `tools` that match the tool. */
-  limitRules: readonly number[] = NO_RULES;
+  /** The rate limits that are about the target by its names. */
+  readonly limits: NamedLimits;
   /** Routes besides `route` whose scopes are needed: those of other names of the target. */
   readonly alsoRoutes: number[] = [];
 
@@ -77,16 +74,10 @@ export class Finder {
   readonly #promptRoutes: NamedRoutes;
   readonly #resourceRoutes: PatternSet;
   readonly #methodRoutes: PatternSet;
-  readonly #toolRules: PatternSet;
-  /** Patterns of the rules with `tools`, and the rules that match an entry, from its first look-up on. */
-  readonly #limitRules: readonly (readonly [set: PatternSet, rule: number])[];
-  readonly #limitRulesOf = new Map<number, readonly number[]>();
   /** Unknown methods to the server that is configured for them. */
   readonly #methods: PatternSet;
   /** The server of URIs that are not listed: the only one there is, else -1. */
   readonly #onlyServer: number;
-  /** Tool rule of each entry, from its first look-up on. */
-  readonly #ruleOf: Int32Array;
   /** What routes ask for besides names. Read by `explain` after a look-up. */
   readonly conditions: RouteConditions;
   /** {@link conditions}, null = routes ask for names only. */
@@ -125,6 +116,7 @@ export class Finder {
     this.conditions = new RouteConditions(snapshot);
     this.#filter = this.conditions.isEmpty ? null : this.conditions;
     this.#entryRoutes = new EntryRoutes(snapshot, catalog, this.conditions);
+    this.limits = new NamedLimits(snapshot, catalog, this.#entryRoutes);
     this.#localRoutes = localRoutes(snapshot);
     this.#variants = new VariantChoice(snapshot);
     this.#toolRoutes = new NamedRoutes(snapshot, (route) => route.tools);
@@ -137,19 +129,12 @@ export class Finder {
     this.#methodRoutes = new PatternSet(
       snapshot.routes.flatMap(({ methods }, route) => methods.map((text) => [compilePattern(text), route] as const)),
     );
-    this.#toolRules = new PatternSet(
-      snapshot.rateLimits.perTool.flatMap(({ tools }, rule) => tools.map((tool) => [compileGlob(tool), rule] as const)),
-    );
-    this.#limitRules = snapshot.rateLimits.rules.flatMap(({ match: { tools } }, rule) =>
-      tools.length === 0 ? [] : [[new PatternSet(tools.map((tool) => [compileGlob(tool), 0])), rule] as const],
-    );
     this.#methods = new PatternSet(
       snapshot.servers.flatMap(({ methods }, server) =>
         rules?.servers?.includes(server) === false ? [] : methods.map((text) => [compileGlob(text), server] as const),
       ),
     );
     this.#onlyServer = onlyServer(snapshot, rules);
-    this.#ruleOf = new Int32Array(catalog.kind.length).fill(NOT_COMPUTED);
   }
 
   /** Starts with another call. */
@@ -246,14 +231,13 @@ export class Finder {
     this.entry = -1;
     this.stripBytes = 0;
     this.flags = 0;
-    this.toolRule = -1;
     this.variant = -1;
     this.isReading = false;
     this.needsArguments = false;
     this.isRandom = false;
     this.#action = Action.none;
     this.#entryRoutes.reset();
-    if (this.limitRules.length > 0) this.limitRules = NO_RULES;
+    this.limits.reset();
     if (this.alsoRoutes.length > 0) this.alsoRoutes.length = 0;
   }
 
@@ -271,9 +255,7 @@ export class Finder {
     if (entry < 0) entry = this.#originalTools.get(bytes, start, end);
     if (entry >= 0) {
       this.#fromNamed(entry, this.#toolRoutes);
-      if (this.#ruleOf[entry] === NOT_COMPUTED) this.#judgeTool(entry);
-      this.toolRule = this.#ruleOf[entry]!;
-      if (this.#limitRules.length > 0) this.limitRules = this.#limitRulesOf.get(entry) ?? NO_RULES;
+      this.limits.ofEntry(entry);
       if (((this.#catalog.flags[entry] ?? 0) & (EntryFlag.readOnly | EntryFlag.idempotent)) !== 0) {
         this.flags |= VerdictFlag.safe;
       }
@@ -288,8 +270,10 @@ export class Finder {
     this.isReading = true;
     let entry = this.#prompts.get(bytes, start, end);
     if (entry < 0) entry = this.#originalPrompts.get(bytes, start, end);
-    if (entry >= 0) this.#fromNamed(entry, this.#promptRoutes);
-    else this.#findUnseen(bytes, start, end, this.#promptRoutes, UNKNOWN_PROMPT);
+    if (entry >= 0) {
+      this.#fromNamed(entry, this.#promptRoutes);
+      this.limits.ofEntry(entry);
+    } else this.#findUnseen(bytes, start, end, this.#promptRoutes, UNKNOWN_PROMPT);
   }
 
   #findResource(bytes: Uint8Array, start: number, end: number): void {
@@ -304,8 +288,12 @@ export class Finder {
     if (entry >= 0) this.entry = entry;
     this.#fromRoute(this.#resourceRoutes.first(bytes, start, end, this.#filter));
     if (this.server < 0) this.error = UNKNOWN_RESOURCE;
-    const other = this.#snapshot.routes.length === 0 ? null : otherReading(bytes, start, end);
-    if (other !== null) this.#alsoRoute(this.#resourceRoutes.first(other, 0, other.length, this.#filter));
+    this.limits.addUri(bytes, start, end);
+    const isJudged = this.#snapshot.routes.length > 0 || this.limits.readsUris;
+    const other = isJudged ? otherReading(bytes, start, end) : null;
+    if (other === null) return;
+    this.#alsoRoute(this.#resourceRoutes.first(other, 0, other.length, this.#filter));
+    this.limits.addUri(other, 0, other.length);
   }
 
   /** A completion refers to a template by its text, or to a resource. */
@@ -322,6 +310,7 @@ export class Finder {
     this.conditions.server = this.server;
     this.#entryRoutes.template(entry, this.#resourceRoutes, bytes, start, end);
     this.#fromRoute(this.#entryRoutes.route);
+    this.limits.addUri(bytes, start, end);
   }
 
   /** A tool or prompt is judged by all its names, whichever the call uses, so that no name bypasses a rule. */
@@ -335,28 +324,6 @@ export class Finder {
     this.#fromRoute(chosen.route);
     if (chosen.isByOwnName && this.variant < 0) this.server = server;
     this.#alsoRoutes();
-  }
-
-  #judgeTool(entry: number): void {
-    const { publicNames, server, upstreamNames } = this.#catalog;
-    const owner = this.#snapshot.servers[server[entry]!];
-    const own = packedText(upstreamNames, entry);
-    const names = [packedText(publicNames, entry), `${owner?.name ?? ''}:${own}`];
-    names.push(...this.#entryRoutes.formerNames(entry, owner, own));
-    this.#ruleOf[entry] = names.reduce((first, name) => earlier(first, this.#toolRule(name)), -1);
-    if (this.#limitRules.length > 0) this.#limitRulesOf.set(entry, this.#limitRulesFor(names));
-  }
-
-  /** The rules of which a pattern matches one of the names. */
-  #limitRulesFor(names: readonly string[]): readonly number[] {
-    const texts = names.map((name) => Buffer.from(name));
-    const matching = this.#limitRules.filter(([set]) => texts.some((name) => set.first(name, 0, name.length) >= 0));
-    return matching.map(([, rule]) => rule);
-  }
-
-  #toolRule(name: string): number {
-    const bytes = Buffer.from(name);
-    return this.#toolRules.first(bytes, 0, bytes.length);
   }
 
   #alsoRoutes(): void {
@@ -426,10 +393,7 @@ export class Finder {
     // Some servers ignore the case of names: another case must not bypass a rule.
     this.#alsoRoute(chosen.pick(routes.ofEntry([], server, own.toLowerCase())));
     this.#alsoRoutes();
-    if (routes === this.#toolRoutes) {
-      this.toolRule = names.reduce((rule, name) => (rule >= 0 ? rule : this.#toolRule(name)), -1);
-      if (this.#limitRules.length > 0) this.limitRules = this.#limitRulesFor(names);
-    }
+    this.limits.ofNames(names, routes === this.#toolRoutes);
   }
 }
 

@@ -150,7 +150,7 @@ export class Guard {
     const plan = this.#plan;
     const { key, perTool, rules } = this.#snapshot.rateLimits;
     const route = found === null ? -1 : found.route;
-    const tool = found === null ? -1 : found.toolRule;
+    const tool = found === null ? -1 : found.limits.toolRule;
     const ruleKey = rule < 0 ? null : rules[rule]!.key;
     this.#add(route < 0 ? plan.global : plan.overrides[route]!);
     if (tool >= 0) {

@@ -14,7 +14,7 @@ interface HeaderMatch {
 /** `match` of one rule, compiled. */
 class Match {
   readonly #scopes: readonly string[];
-  readonly #isByTool: boolean;
+  readonly #isByName: boolean;
   readonly #principals: PatternSet | null;
   /** Whether {@link #principals} matches the subject, by principal. */
   readonly #named = new WeakMap<Principal, boolean>();
@@ -24,7 +24,7 @@ class Match {
 
   constructor(match: LimitMatchSnapshot, views: Snapshot['views']) {
     this.#scopes = match.scopes;
-    this.#isByTool = match.tools.length > 0;
+    this.#isByName = match.tools.length + match.prompts.length + match.resources.length > 0;
     this.#principals = match.principals.length === 0 ? null : globs(match.principals);
     this.#headers = match.headers.map(({ attribute, values }) => ({ attribute, values: globs(values) }));
     const paths = match.paths.length === 0 ? null : globs(match.paths);
@@ -32,7 +32,7 @@ class Match {
   }
 
   matches(rule: number, client: LimitedClient, found: Finder | null): boolean {
-    if (this.#isByTool && (found === null || !found.limitRules.includes(rule))) return false;
+    if (this.#isByName && (found === null || !found.limits.rules.includes(rule))) return false;
     if (this.#views[client.view] !== true) return false;
     const { principal } = client;
     for (const scope of this.#scopes) if (!principal.scopes.has(scope)) return false;
@@ -61,7 +61,7 @@ export class LimitRules {
     this.#matches = rateLimits.rules.map(({ match }) => new Match(match, views));
   }
 
-  /** Position of the first rule that matches, -1 = none. @param found the tool, or null for what has none */
+  /** Position of the first rule that matches, -1 = none. @param found the target, or null for what has none */
   first(client: LimitedClient, found: Finder | null): number {
     for (let rule = 0; rule < this.#matches.length; rule += 1) {
       if (this.#matches[rule]!.matches(rule, client, found)) return rule;

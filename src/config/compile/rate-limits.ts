@@ -1,12 +1,12 @@
 /** `rateLimits` and the limits of routes. */
 import type { z } from 'zod';
 import type { ConfigPath } from '../problems.js';
-
+import { SESSION_HEADER } from '../reserved-headers.js';
 import type { limitSchema, rateLimitsSchema } from '../schema/rate-limits.js';
 import type { ClientKey, LimitRule, RateLimitsSnapshot } from '../snapshot.js';
 import { scopeList } from './auth.js';
 import type { Compilation } from './compilation.js';
-import { globs } from './patterns.js';
+import { globs, patterns, uriPatterns } from './patterns.js';
 
 /** One rate limit as it is written. */
 type WrittenLimit = z.output<typeof limitSchema>;
@@ -16,8 +16,6 @@ type WrittenKey = NonNullable<NonNullable<WrittenRateLimits['perClient']>['key']
 /** How much more clients may send that is no call, unless `rateLimits.other` says it. */
 const OTHER_FACTOR = 10;
 const MOST = 1e9;
-/** The header that names a session (MCP 2025-11-25, session management). */
-const SESSION_HEADER = 'mcp-session-id';
 
 /** Compiles `rateLimits`. */
 export function compileRateLimits(compilation: Compilation): RateLimitsSnapshot {
@@ -130,7 +128,9 @@ function compileRule(
       paths: globs(compilation, match.paths, [...matchPath, 'paths']),
       principals: globs(compilation, match.principals, [...matchPath, 'principals']),
       scopes: scopeList(match.scopes),
-      tools: globs(compilation, match.tools, [...matchPath, 'tools']),
+      tools: patterns(compilation, match.tools, [...matchPath, 'tools']),
+      prompts: patterns(compilation, match.prompts, [...matchPath, 'prompts']),
+      resources: uriPatterns(compilation, match.resources, [...matchPath, 'resources']),
     },
     rule: exempt ? null : compileWritten(compilation, written, path),
     key: key === undefined ? null : clientKey(compilation, key, [...path, 'key']),

@@ -1,6 +1,7 @@
 /** The `variants` of a route. */
 import type { VariantKey, VariantsSnapshot } from '../match.js';
 import type { ConfigPath } from '../problems.js';
+import { SESSION_HEADER } from '../reserved-headers.js';
 import type { ResolvedConfig } from '../schema/index.js';
 import type { Compilation } from './compilation.js';
 import { pointerTokens } from './match.js';
@@ -48,7 +49,7 @@ export function compileVariants(
 }
 
 function compileKey(compilation: Compilation, by: VariantsConfig['by'], path: ConfigPath): VariantKey {
-  if (by === 'session') return { type: 'header', attribute: compilation.attribute('mcp-session-id', path) };
+  if (by === 'session') return { type: 'header', attribute: compilation.attribute(SESSION_HEADER, path) };
   if (typeof by === 'string') return { type: by };
   if ('header' in by) {
     return { type: 'header', attribute: compilation.attribute(by.header, [...path, 'header']) };

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { alias, flag, named, strings, whole } from './fields.js';
+import { patternList } from './match.js';
 import { concurrencySchema } from './overload.js';
 
 /** Algorithms of rate limits (src/shared/limiters). */
@@ -55,7 +56,7 @@ export const rateLimitsSchema = z.strictObject({
       key: clientKeySchema
         .optional()
         .describe(
-          'What tells clients apart, here and wherever a limit is for each client. `principal` (default) = the subject of the token, or the address without one; `address`; `session`, although a client can begin a new one at any time; or the value of a request header, `{ header: X-Client-ID }`, which a client can choose unless a proxy sets it. Without session or header a client is counted by its principal.',
+          'What tells clients apart, here and wherever a limit is for each client. `principal` (default) = the subject of the token, or the address without one; `address`; `session`, which is the connection on transports that keep one, although a client can begin a new one at any time; or the value of a request header, `{ header: X-Client-ID }`, which a client can choose unless a proxy sets it. Without session or header a client is counted by its principal.',
         ),
       ...limitShape,
       clients: named(limitSchema)
@@ -87,7 +88,15 @@ export const rateLimitsSchema = z.strictObject({
             paths: strings().optional().describe('Paths of the endpoint, or globs over them.'),
             principals: strings().optional().describe('Subjects of tokens, or globs over them.'),
             scopes: strings().optional().describe('Scopes the token must have, all of them.'),
-            tools: strings().optional().describe('Globs over the names of tools that clients see.'),
+            tools: patternList()
+              .optional()
+              .describe(
+                'Patterns over names of tools, as in `routes[].match`: the names clients see, and `server:name`. Of `tools`, `prompts` and `resources` the one that the request is about must match.',
+              ),
+            prompts: patternList().optional().describe('Patterns over names of prompts, as for `tools`.'),
+            resources: patternList()
+              .optional()
+              .describe('Patterns over URIs of resources, or URI templates, as in `routes[].match`.'),
           })
           .describe('The requests that the rule is about: what is given must match, all of it.'),
         ...limitShape,

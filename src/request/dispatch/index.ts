@@ -230,6 +230,7 @@ export class Dispatcher implements Policy, PoolListener {
       exchange,
       exchange.message.body,
       this.#pool.catalog.version,
+      this.#pool.snapshot.attributes,
       pass < Pass.withoutCache,
       hasArguments(pass) ? this.#arguments : null,
     );

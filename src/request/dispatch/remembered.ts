@@ -112,8 +112,9 @@ export class Remembered {
     const start = spans.nameStart;
     key.client = this.client(exchange);
     key.method = methodOf(exchange);
-    const { view, attributes } = exchange.client.caller;
-    key.view = view;
+    const { caller } = exchange.client;
+    const attributes = caller.attributes(this.#pool.snapshot.attributes);
+    key.view = caller.view;
     key.attributes = attributes === '' ? 0 : this.#attributes.id(attributes);
     key.address = this.#plan.readsAddress ? this.#addresses.id(exchange.client.remoteAddress) : 0;
     key.hashLow = spans.nameHashLow;

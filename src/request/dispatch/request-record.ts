@@ -31,6 +31,7 @@ export function nameLength(exchange: Exchange): number {
  * Writes the question about an exchange.
  *
  * @param mayCache false = the arguments are too large to be looked up: decide without the cache
+ * @param attributeNames the request headers that policy reads (`Snapshot.attributes`)
  * @param args the arguments on the second pass of a cacheable call, else null
  * @returns -1 = no room, 0 = written, 1 = written and the worker must be rung
  */
@@ -39,13 +40,15 @@ export function writeDecide(
   exchange: Exchange,
   bytes: Uint8Array,
   catalogVersion: number,
+  attributeNames: readonly string[],
   mayCache: boolean,
   args: CallArguments | null,
 ): number {
   const { spans } = exchange.message;
   const { caller } = exchange.client;
   const token = Math.min(caller.token.length, MAX_TOKEN);
-  const attributes = caller.attributes.length;
+  const attributeValues = caller.attributes(attributeNames);
+  const attributes = attributeValues.length;
   // A method that is not in the table is routed by the method itself, which takes the place of the name.
   const isUnknown = spans.method === Method.unknown && spans.methodStart >= 0;
   const nameFrom = isUnknown ? spans.methodStart : spans.nameStart;
@@ -96,7 +99,7 @@ export function writeDecide(
   to += padded(address);
   if (args !== null && argumentBytes > 0) ring.bytes.set(args.bytes.subarray(0, argumentBytes), to);
   to += padded(argumentBytes);
-  if (attributes > 0) buffer.write(caller.attributes, to, attributes, 'latin1');
+  if (attributes > 0) buffer.write(attributeValues, to, attributes, 'latin1');
   return ring.commit() ? 1 : 0;
 }
 

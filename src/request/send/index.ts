@@ -16,7 +16,7 @@ import { EntryFlag } from '../../shared/catalog-table.js';
 import { Counter } from '../../shared/counters.js';
 import { Verdict, VerdictFlag } from '../../shared/records.js';
 import { FULL_RETRY_MS } from '../exchange/concurrency.js';
-import { type CallTarget, type Exchange, Phase, type SessionLike } from '../exchange/index.js';
+import { type CallTarget, type Exchange, MessageFlag, Phase, type SessionLike } from '../exchange/index.js';
 import { CapabilityMemo } from './capability-memo.js';
 import { type Envelope, sessionEnvelope } from './envelope.js';
 import { paramHeaders } from './param-headers.js';
@@ -95,7 +95,7 @@ export class SendStage implements StartedCalls {
       !timedOut &&
       exchange.message.bodyLength > 0 &&
       exchange.client.events === 0 &&
-      exchange.client.reply !== null
+      (exchange.client.reply !== null || (exchange.message.flags & MessageFlag.refresh) !== 0)
     ) {
       this.#attempt(exchange, exchange.message.body, exchange.message.bodyLength, code, true);
     } else {

@@ -12,10 +12,11 @@ import { Era } from '../../protocol/revisions.js';
 import type { GatewayIdentity } from '../../shared/gateway-identity.js';
 import { Verdict } from '../../shared/records.js';
 import { type Exchange, MessageFlag, Phase, Verb } from '../exchange/index.js';
+import { detach, leaveToCache, sendAhead } from './ahead.js';
 import { type AnswerSettings, CacheAnswers, type LeaderResults } from './cache-answers.js';
 import { type ChallengeConfig, challenge } from './challenge.js';
 import { errorBody, withRetryAfter } from './error-body.js';
-import { JSON_HEAD, NO_HEAD } from './heads.js';
+import { JSON_HEAD, NO_HEAD, withFields } from './heads.js';
 import { LargeAnswers } from './large.js';
 import type { AnswerLimits } from './limit-fields.js';
 import { loginLink } from './login-link.js';
@@ -210,32 +211,35 @@ export class WriteStage {
 
   /** Answers the client's request with a result, but keeps the exchange: its call goes on upstream without a client. */
   suspend(exchange: Exchange, result: Uint8Array): void {
-    const { reply } = exchange.client;
-    if (reply !== null) {
+    if (exchange.client.reply !== null) {
       this.#openNeeded(exchange, NO_HEAD);
-      const composer = this.streams.begin(exchange);
-      composeResult(composer, exchange, result);
-      if (exchange.client.streaming) {
-        this.streams.sendLast(exchange);
-      } else {
-        exchange.client.status = 200;
-        exchange.client.bytesOut += composer.length;
-        reply.send(200, this.head(exchange, JSON_HEAD), composer.bytes, 0, composer.length);
-      }
+      composeResult(this.streams.begin(exchange), exchange, result);
+      sendAhead(exchange, this.streams, JSON_HEAD);
     }
-    // Waiters of its cache key get another leader: the result depends on answers of this client.
-    if (exchange.verdict.kind === Verdict.lead) {
-      this.#parts.cache.release(exchange, false);
-      exchange.verdict.kind = Verdict.forward;
+    this.leadNoLonger(exchange);
+    this.#detach(exchange);
+    exchange.enter(Phase.parked);
+  }
+
+  /**
+   * Answers the client's request with an old answer of the cache, its head in front, but keeps the exchange: its call goes on for
+   * the cache alone (RFC 5861 section 3).
+   */
+  cachedAhead(exchange: Exchange, answer: Buffer): void {
+    if (exchange.client.reply !== null) {
+      const head = this.#cached.open(answer);
+      this.#openNeeded(exchange, head);
+      this.#cached.compose(this.streams.begin(exchange), exchange, answer);
+      sendAhead(exchange, this.streams, withFields(head));
     }
+    this.#detach(exchange);
+    leaveToCache(exchange);
+  }
+
+  #detach(exchange: Exchange): void {
     this.#parts.accounting.finished(exchange);
     this.#parts.exchanges.suspended(exchange);
-    exchange.client.reply = null;
-    // The request is answered: a cancellation that names it, or the end of its connection, is not about the call any more.
-    exchange.client.idLength = 0;
-    exchange.client.link = null;
-    exchange.client.streaming = false;
-    exchange.enter(Phase.parked);
+    detach(exchange);
   }
 
   /**
@@ -436,9 +440,4 @@ export class WriteStage {
     this.large.forget(exchange);
     this.#parts.exchanges.release(exchange);
   }
-}
-
-/** The head of a JSON answer with further fields. */
-function withFields(fields: readonly string[]): readonly string[] {
-  return fields.length === 0 ? JSON_HEAD : [...JSON_HEAD, ...fields];
 }

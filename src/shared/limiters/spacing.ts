@@ -22,7 +22,7 @@ export function spacingWait(
   now: Milliseconds,
   cost: number,
 ): Milliseconds {
-  const ahead = Math.max(0, floats[bucket * BUCKET_FLOATS + PACED_UNTIL]! - now);
+  const ahead = floats[bucket * BUCKET_FLOATS + PACED_UNTIL]! - now;
   const needed = Math.min(cost, limit.burst);
   const wait = ahead + (needed - limit.burst) * limit.spacingMs;
   return wait > EPSILON * limit.spacingMs ? wait : 0;

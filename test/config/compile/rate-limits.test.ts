@@ -36,6 +36,8 @@ routes:
             principals: [],
             scopes: [],
             tools: [],
+            prompts: [],
+            resources: [],
           },
           rule: { algorithm: 'token-bucket', rate: 2, burst: 20 },
           key: null,

@@ -45,7 +45,7 @@ export interface Ask {
   readonly address?: string;
   /** Position in `Snapshot.views`; default 0. */
   readonly view?: number;
-  /** See `Caller.attributes`; default none. */
+  /** Values of `Snapshot.attributes`; default none. */
   readonly attributes?: string;
   readonly modern?: boolean;
   /** The call carries `inputResponses` or `requestState`. */
@@ -132,6 +132,7 @@ export class DispatchFixture {
       ask.token === undefined ? Scheme.none : Scheme.bearer,
       ask.view,
       ask.attributes,
+      this.pool.snapshot.attributes,
     );
     if (ask.continued === true) exchange.message.flags |= MessageFlag.hasInputResponses;
     exchange.client.remoteAddress = ask.address ?? '127.0.0.1';

@@ -202,6 +202,31 @@ describe('rate limits', () => {
       },
     ));
 
+  it('count prompts, and resources by their normal form, remembered or not', () =>
+    withLimits(
+      {
+        rateLimits: {
+          rules: [
+            { match: { prompts: '*__greet' }, rate: never, burst: 2 },
+            { match: { resources: 'FILE:///etc/*' }, rate: never, burst: 3 },
+          ],
+        },
+      },
+      async (fixture) => {
+        const count = async (method: string, params: object): Promise<number> => {
+          let passed = 0;
+          for (let i = 0; i < 5; i += 1) if ((await fixture.ask({ method, params })).verdict === 'forward') passed += 1;
+          return passed;
+        };
+        assert.equal(await count('prompts/get', { name: 'files__greet' }), 2);
+        const completion = { ref: { type: 'ref/prompt', name: 'files__greet' }, argument: { name: 'a', value: '' } };
+        assert.equal(await count('completion/complete', completion), 0);
+        assert.equal(await count('resources/read', { uri: 'file:///etc/motd' }), 3);
+        assert.equal(await count('resources/read', { uri: 'file:///home/ann/x' }), 5);
+        assert.equal(await granted(fixture), 8, 'no tool has such a name');
+      },
+    ));
+
   it('count by path of the endpoint', async () => {
     const rateLimits = { rules: [{ match: { paths: ['/users/*'] }, rate: never, burst: 2 }] };
     const views = [view(), view({ path: '/users/mcp', base: '/users' })];

@@ -2,14 +2,29 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { typescriptDecoder } from '../../../native/index.js';
+import { SESSION_HEADER } from '../../../src/config/reserved-headers.js';
 import { CallArguments } from '../../../src/request/dispatch/call-arguments.js';
 import { writeDecide } from '../../../src/request/dispatch/request-record.js';
-import { ATTRIBUTE_SEPARATOR, Caller, Scheme } from '../../../src/request/exchange/caller.js';
+import { ATTRIBUTE_SEPARATOR, Caller, NOBODY, Scheme } from '../../../src/request/exchange/caller.js';
 import { ExchangeTable } from '../../../src/request/exchange/table.js';
 import { Ring, ringMemory } from '../../../src/shared/ring.js';
 import { RequestRecord } from '../../../workers/request-record.js';
 
 const value = fc.string({ unit: fc.constantFrom('a', 'Z', '0', ' ', ',', '~'), maxLength: 9 });
+
+test('the header values of a caller follow the names that policy reads, and a connection is a session by itself', () => {
+  const names = ['x-a', SESSION_HEADER, 'x-b'];
+  const caller = new Caller('token', Scheme.bearer, 2, 'a\nforged\nb', names);
+  assert.equal(caller.attributes(names), 'a\nforged\nb');
+  assert.equal(caller.onConnection('id').attributes(names), 'a\nid\nb');
+  const first = caller.onConnection('id').onConnection('other');
+  assert.deepEqual([first.token, first.scheme, first.view], ['token', Scheme.bearer, 2]);
+  assert.equal(first.attributes(['x-c', 'x-b', 'x-a', SESSION_HEADER]), '\nb\na\nother');
+  assert.equal(first.attributes([]), '');
+  assert.equal(NOBODY.attributes(names), '');
+  assert.equal(NOBODY.onConnection('id').attributes(['x-a']), '');
+  assert.equal(NOBODY.onConnection('id').attributes(names), '\nid\n');
+});
 
 test('a worker reads of a caller what the front has written', () => {
   fc.assert(
@@ -25,12 +40,13 @@ test('a worker reads of a caller what the front has written', () => {
           '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","arguments":{"q":1}}}',
         );
         typescriptDecoder.scan(body, body.length, exchange.message.spans.words, 64);
-        exchange.client.caller = new Caller(token, scheme, view, values.join(ATTRIBUTE_SEPARATOR));
+        const names = values.map((_, position) => `x-${position}`);
+        exchange.client.caller = new Caller(token, scheme, view, values.join(ATTRIBUTE_SEPARATOR), names);
         exchange.client.remoteAddress = '127.0.0.1';
         exchange.message.body = body;
         const args = new CallArguments(typescriptDecoder);
         assert.ok(args.read(exchange));
-        assert.ok(writeDecide(ring, exchange, body, 1, true, args) >= 0);
+        assert.ok(writeDecide(ring, exchange, body, 1, names, true, args) >= 0);
         const record = new RequestRecord();
         record.locate(ring.words, ring.peek(), ring.buffer);
         for (const read of [record, record.copy()]) {

@@ -1,112 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { typescriptDecoder } from '../../../native/index.js';
 import { Method } from '../../../native/layout.js';
-import type { CacheRule, CacheSnapshot } from '../../../src/config/snapshot.js';
-import { ANSWER_HEAD_BYTES, AnswerHead, CacheOutcome } from '../../../src/shared/answer-head.js';
+import type { CacheRule } from '../../../src/config/snapshot.js';
+import { type AnswerHead, CacheOutcome } from '../../../src/shared/answer-head.js';
 import { CACHE_EVENTS } from '../../../src/shared/cache-events.js';
-import { Counter, Counters, counterMemory } from '../../../src/shared/counters.js';
 import { VerdictRecord } from '../../../src/shared/verdict-record.js';
 import type { CachePurge } from '../../../src/shared/worker-messages.js';
-import { CacheEvents, type CacheQuery, Lookup, PurgeScope, ResponseCache } from '../../../workers/cache/index.js';
+import { Lookup, PurgeScope, ResponseCache } from '../../../workers/cache/index.js';
 import { copyKey, hashQuery, isKeyOf } from '../../../workers/cache/key.js';
-import { route, snapshot } from '../fixture.js';
-
-interface Parts {
-  readonly name?: string;
-  readonly args?: string;
-  readonly route?: number;
-  readonly subject?: number;
-  readonly kind?: number;
-  readonly server?: number;
-  readonly view?: number;
-  readonly group?: number;
-  readonly headers?: string;
-  /** Overrides the hash, to make keys collide. */
-  readonly hash?: readonly [number, number];
-}
-
-function queryOf(parts: Parts = {}): CacheQuery {
-  const { name = 'tool', args = '{"a":1}', route = 0, subject = 0, kind = 10, hash } = parts;
-  const bytes = Buffer.from(`${name}${args}`);
-  const lanes = new Int32Array(2);
-  const nameEnd = Buffer.byteLength(name);
-  typescriptDecoder.hash(bytes, nameEnd, bytes.length, lanes);
-  return {
-    bytes,
-    nameStart: 0,
-    nameEnd,
-    argumentsStart: nameEnd,
-    argumentsEnd: bytes.length,
-    hashLow: hash?.[0] ?? lanes[0]!,
-    hashHigh: hash?.[1] ?? lanes[1]!,
-    server: parts.server ?? 0,
-    route,
-    digest: Int32Array.of(subject, 0, 0, 0),
-    subject: `subject ${subject}`,
-    kind,
-    view: parts.view ?? 0,
-    group: parts.group ?? 0,
-    headers: Buffer.from(parts.headers ?? ''),
-    headersLength: Buffer.byteLength(parts.headers ?? ''),
-  };
-}
-
-/** A cache with its clock; `answers` and `leads` are the calls that waited. */
-class CacheFixture {
-  readonly counters = new Counters(counterMemory(1, 1), 0);
-  readonly events = new CacheEvents(this.counters, [route('a'), route('b')]);
-  readonly answers: [slot: number, result: string][] = [];
-  readonly leads: [slot: number, key: number][] = [];
-  readonly forwarded: number[] = [];
-  readonly cache: ResponseCache;
-  now = 1000;
-  #slot = 0;
-
-  constructor(changes: Partial<CacheSnapshot> = {}) {
-    this.cache = new ResponseCache({ ...snapshot().cache, ...changes }, 1_000_000, 1, this.events, {
-      answer: ({ slot }, result) => this.answers.push([slot, resultOf(result)]),
-      lead: ({ slot }, key) => this.leads.push([slot, key]),
-      forward: ({ slot }) => this.forwarded.push(slot),
-    });
-  }
-
-  lookup(parts: Parts = {}, rule: Partial<CacheRule> = {}): Lookup {
-    const caller = new VerdictRecord();
-    caller.slot = this.#slot;
-    caller.generation = 1;
-    this.#slot += 1;
-    const whole = { ttlMs: 100, staleMs: 0, staleIfErrorMs: 0, public: false, ...rule };
-    return this.cache.lookup(queryOf(parts), whole, this.now, caller);
-  }
-
-  store(text = 'result', key = this.cache.key, hints: Partial<AnswerHead> = {}): void {
-    const bytes = Buffer.concat([Buffer.alloc(2 + ANSWER_HEAD_BYTES), Buffer.from(`${text}yy`)]);
-    Object.assign(new AnswerHead(), { server: 0 }, hints).write(bytes, 2);
-    this.cache.store(key, bytes, 2, bytes.length - 2, this.now);
-    bytes.fill(0);
-  }
-
-  /** The result of the last look-up. */
-  get result(): string {
-    return resultOf(this.cache.answer);
-  }
-
-  /** What its head says. */
-  get head(): AnswerHead {
-    const head = new AnswerHead();
-    head.read(this.cache.answer, 0);
-    return head;
-  }
-
-  total(name: keyof typeof Counter): number {
-    return this.counters.total(Counter[name]);
-  }
-}
-
-function resultOf(answer: Buffer): string {
-  return answer.subarray(ANSWER_HEAD_BYTES).toString();
-}
+import { snapshot } from '../fixture.js';
+import { CacheFixture, type Parts, queryOf } from './fixture.js';
 
 describe('response cache', () => {
   it('makes a leader, stores its result, and returns it until its time is over', () => {
@@ -252,23 +155,45 @@ describe('response cache', () => {
     assert.deepEqual(fixture.answers, [[2, 'x']]);
   });
 
-  it('serves stale results while one caller refreshes', () => {
+  it('serves stale results to all while the call of the first one refreshes', () => {
     const fixture = new CacheFixture();
     const rule = { ttlMs: 100, staleMs: 50 };
     fixture.lookup({}, rule);
     fixture.store('old');
     fixture.now += 120;
     assert.equal(fixture.lookup({}, rule), Lookup.lead);
+    assert.deepEqual([fixture.result, fixture.head.outcome], ['old', CacheOutcome.stale], 'the first one has it too');
     const key = fixture.cache.key;
     assert.equal(fixture.lookup({}, rule), Lookup.stale);
     assert.equal(fixture.result, 'old');
     fixture.store('new', key);
     assert.equal(fixture.lookup({}, rule), Lookup.hit);
     assert.equal(fixture.result, 'new');
-    fixture.now += 151;
+    fixture.now += 149;
     assert.equal(fixture.lookup({}, rule), Lookup.lead);
+    assert.equal(fixture.lookup({}, rule), Lookup.stale);
+    fixture.now += 1;
     assert.equal(fixture.lookup({}, rule), Lookup.wait, 'too old to be served');
-    assert.equal(fixture.total('cacheStale'), 1);
+    assert.deepEqual([fixture.total('cacheStale'), fixture.total('cacheMisses')], [4, 1]);
+    fixture.cache.release(fixture.cache.key, false, fixture.now);
+    assert.equal(fixture.cache.size, 0, 'nor is it kept');
+  });
+
+  it('serves what is old at once as the upstream says, and to no other that waited', () => {
+    for (const [hints, meanwhile] of [
+      [{ freshMs: 0, staleMs: 500 }, Lookup.stale],
+      [{ freshMs: 0, staleIfErrorMs: 500 }, Lookup.bypass],
+    ] as const) {
+      const fixture = new CacheFixture();
+      assert.deepEqual([fixture.lookup(), fixture.lookup()], [Lookup.lead, Lookup.wait]);
+      fixture.store('own', fixture.cache.key, hints);
+      assert.deepEqual([fixture.forwarded, fixture.answers], [[1], []]);
+      assert.deepEqual([fixture.lookup(), fixture.lookup()], [Lookup.lead, meanwhile]);
+      fixture.now += 500;
+      fixture.cache.release(fixture.cache.key, true, fixture.now);
+      assert.equal(fixture.lookup(), Lookup.lead);
+      assert.equal(fixture.cache.answer.length, 0, 'its time is over');
+    }
   });
 
   it('is bounded in bytes and in the size of an entry', () => {
@@ -276,6 +201,9 @@ describe('response cache', () => {
     fixture.lookup({ args: 'large' });
     fixture.store('x'.repeat(5_001));
     assert.equal(fixture.lookup({ args: 'large' }), Lookup.lead);
+    fixture.lookup({ args: 'z'.repeat(6_000) });
+    fixture.store('small');
+    assert.equal(fixture.total('cacheStored'), 0);
     for (let i = 0; i < 50; i += 1) {
       fixture.lookup({ args: `${i}` });
       fixture.store('y'.repeat(1_000));
@@ -285,6 +213,31 @@ describe('response cache', () => {
     );
     assert.ok(kept.length >= 10 && kept.length <= 16, `${kept.length}`);
     assert.ok(fixture.total('cacheEvicted') > 30);
+    for (let i = 0; i < 50; i += 1) {
+      fixture.lookup({ args: `${i}${'z'.repeat(1_000)}` });
+      fixture.store('y');
+    }
+    assert.ok(fixture.cache.size <= 20, 'keys count too');
+    const roomy = new CacheFixture({ maxBytes: 8_000_000, maxEntryBytes: 4_000_000 });
+    roomy.lookup();
+    roomy.store('x'.repeat(1_000_001));
+    assert.equal(roomy.cache.size, 0, 'no verdict could carry it');
+  });
+
+  it('numbers keys otherwise than the worker that it replaces, and than before a reload', () => {
+    const keys = [
+      [1, 0],
+      [2, 0],
+      [1, 1],
+    ].map(([incarnation, lastId]) => {
+      const { events } = new CacheFixture();
+      const waiters = { answer: () => {}, lead: () => {}, forward: () => {} };
+      const cache = new ResponseCache(snapshot().cache, 1_000, incarnation!, events, waiters, lastId);
+      assert.equal(cache.lookup(queryOf(), { ...snapshot().cache.rule }, 0, new VerdictRecord()), Lookup.lead);
+      assert.equal(cache.lastId, lastId! + 1);
+      return cache.key;
+    });
+    assert.equal(new Set(keys).size, 3);
   });
 
   it('stores nothing across an invalidation, but answers the calls that wait', () => {
@@ -317,6 +270,14 @@ describe('response cache', () => {
     deaf.now += 80;
     assert.equal(deaf.lookup(), Lookup.hit);
     assert.deepEqual([deaf.head.freshMs, deaf.head.resultTtlMs], [20, 0], 'the client hears nothing longer than that');
+    deaf.lookup({ name: 'long' });
+    deaf.store('long', deaf.cache.key, { freshMs: 500, resultTtlMs: 500, staleMs: 500, staleIfErrorMs: 500 });
+    deaf.now += 20;
+    assert.equal(deaf.lookup({ name: 'long' }), Lookup.hit);
+    assert.deepEqual([deaf.head.freshMs, deaf.head.resultTtlMs], [80, 80], 'nor longer than the rule');
+    deaf.now += 80;
+    assert.equal(deaf.lookup({ name: 'long' }), Lookup.lead);
+    assert.equal(deaf.cache.answer.length, 0);
   });
 
   it('forwards those who wait for an answer that is not for them, and lets later calls not wait', () => {
@@ -336,6 +297,28 @@ describe('response cache', () => {
       fixture.now += 10_000;
       assert.equal(fixture.lookup({}, rule), Lookup.lead, 'the upstream may say something else now');
     }
+  });
+
+  it('stores under a rule for each principal what its upstream calls private', () => {
+    const fixture = new CacheFixture();
+    fixture.lookup();
+    fixture.store('own', fixture.cache.key, { isPrivate: true });
+    assert.equal(fixture.lookup(), Lookup.hit);
+  });
+
+  it('serves an answer after a failure no longer than it may, although the upstream is not asked again yet', () => {
+    const fixture = new CacheFixture();
+    const rule = { ttlMs: 100, staleIfErrorMs: 50 };
+    fixture.lookup({}, rule);
+    fixture.store('old');
+    fixture.now += 120;
+    fixture.lookup({}, rule);
+    fixture.cache.release(fixture.cache.key, true, fixture.now);
+    fixture.now += 29;
+    assert.equal(fixture.lookup({}, rule), Lookup.stale);
+    fixture.now += 1;
+    assert.equal(fixture.lookup({}, rule), Lookup.lead);
+    assert.equal(fixture.cache.answer.length, 0);
   });
 
   it('keeps an answer for the case that the upstream fails', () => {
@@ -393,6 +376,7 @@ describe('response cache', () => {
         dropped,
       );
       assert.equal(fixture.total('cachePurged'), dropped.filter(Boolean).length);
+      assert.equal(fixture.total('cacheEvicted'), 0);
     }
     const fixture = new CacheFixture();
     fixture.lookup();
@@ -404,6 +388,15 @@ describe('response cache', () => {
     fixture.cache.purge(new PurgeScope({ ...everything, name: null, server: 1 }, null));
     fixture.store('of another server');
     assert.equal(fixture.lookup(), Lookup.hit);
+    const server = (number: number) => new PurgeScope({ ...everything, name: null, server: number }, null);
+    fixture.cache.clear();
+    fixture.lookup();
+    fixture.cache.purge(server(1));
+    fixture.store('from before the purge', fixture.cache.key, { server: 1 });
+    assert.equal(fixture.lookup(), Lookup.lead);
+    for (let i = 0; i < 9; i += 1) fixture.cache.purge(server(1));
+    fixture.store('of another server');
+    assert.equal(fixture.lookup(), Lookup.lead, 'there were too many to be remembered');
   });
 
   it('counts what happens by route', () => {
@@ -422,6 +415,8 @@ describe('response cache', () => {
       { name: 'b', ...none, hit: 1, miss: 1, stored: 1, evicted: 1 },
     ]);
     assert.equal(rowsOf(), undefined);
+    fixture.lookup({ route: -1 });
+    assert.deepEqual(rowsOf(), [{ name: '', ...none, hit: 1 }], 'each once');
   });
 
   it('bypasses everything when it is disabled', () => {

@@ -20,14 +20,19 @@ const RULE = { ttlMs: 5, staleMs: 0, staleIfErrorMs: 0, public: false };
 /** The names of tools and prompts, and the URIs, whose answers are stored. */
 function stored(
   cache: Partial<CacheSnapshot>,
-  more: { routes?: RouteSnapshot[]; servers?: ServerSnapshot[]; route?: number } = {},
+  more: { routes?: RouteSnapshot[]; servers?: ServerSnapshot[]; route?: number; variant?: number } = {},
 ): string[] {
   const base = snapshot();
   const { routes = [], servers = base.servers } = more;
   const rules = new CacheRules({ ...base, routes, servers, cache: { ...base.cache, ...cache } }, TABLE);
   const isStored = (kind: CachedKind, entry: number, text: string): boolean => {
     const bytes = Buffer.from(text);
-    const target = { server: entry < 0 ? 0 : TABLE.server[entry]!, route: more.route ?? -1, variant: -1, entry };
+    const target = {
+      server: entry < 0 ? 0 : TABLE.server[entry]!,
+      route: more.route ?? -1,
+      variant: more.variant ?? -1,
+      entry,
+    };
     const first = rules.ruleOf(kind, target, bytes, 0, bytes.length);
     assert.equal(rules.ruleOf(kind, target, bytes, 0, bytes.length), first, 'the second time as the first');
     return first !== null;
@@ -55,6 +60,14 @@ describe('the rule of an answer', () => {
     assert.deepEqual(stored({ tools: true, patterns: ['files__*'] }), ['files__read', 'files__stat', 'files__drop']);
     assert.deepEqual(stored({ tools: true, patterns: ['search:find'] }), ['search__find']);
     assert.deepEqual(stored({ tools: true, patterns: ['**'], exclude: ['files:*', 'find'] }), []);
+    const renamed = catalog([['tool', 0, 'short', 'read', SAFE]]);
+    const rules = new CacheRules(
+      { ...snapshot(), cache: { ...snapshot().cache, tools: true, exclude: ['files__read'] } },
+      renamed,
+    );
+    const name = Buffer.from('short');
+    const target = { server: 0, route: -1, variant: -1, entry: 0 };
+    assert.equal(rules.ruleOf('tools', target, name, 0, name.length), null, 'the name that it would have');
     const resources = { resources: true, resourcePatterns: ['file:///*'], patterns: ['file:///*'] };
     assert.deepEqual(stored(resources), ['file:///a']);
     assert.deepEqual(stored({ ...resources, resourceExclude: ['file:///a'] }), []);
@@ -74,6 +87,12 @@ describe('the rule of an answer', () => {
     assert.deepEqual(stored(cache, { servers: servers('session') }), ['search__find']);
     assert.deepEqual(stored(cache, { servers: servers('principal') }), ['files__read', 'search__find']);
     assert.deepEqual(stored(shared, { servers: servers('principal') }), ['search__find']);
+    const withCredentials = [server('files', { clientCredentials: true }), server('search')];
+    assert.deepEqual(stored(cache, { servers: withCredentials }), ['search__find']);
+    const group = { name: 'g', weight: 1, servers: [1, 0] };
+    const by = { by: { type: 'principal' }, otherwise: 'random', responseHeader: null, salt: '' } as const;
+    const varied = [route('varied', { servers: [1], variants: { ...by, groups: [group] } })];
+    assert.deepEqual(stored(cache, { servers: servers('session'), routes: varied, route: 0, variant: 0 }), []);
     const routes = [route('fallback', { servers: [1, 0] })];
     assert.deepEqual(stored(cache, { servers: servers('session'), routes, route: 0 }), []);
   });

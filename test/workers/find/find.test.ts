@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { METHODS, Method } from '../../../native/layout.js';
 import { TOMBSTONE } from '../../../src/config/numbering.js';
-import type { Snapshot } from '../../../src/config/snapshot.js';
+import type { LimitMatchSnapshot, Snapshot } from '../../../src/config/snapshot.js';
 import { ERROR_CODES } from '../../../src/errors.js';
 import { EntryFlag } from '../../../src/shared/catalog-table.js';
 import { Operation, VerdictFlag } from '../../../src/shared/records.js';
@@ -23,7 +23,7 @@ import {
 function found(finder: Finder, action: keyof typeof Action, name: string, isUri = false) {
   const bytes = Buffer.from(`"${name}"`);
   finder.find(Action[action], isUri, bytes, 1, bytes.length - 1);
-  const { server, route, entry, stripBytes, flags, toolRule } = finder;
+  const { server, route, entry, stripBytes, flags, limits } = finder;
   return {
     error: ERROR_CODES[finder.error] ?? '',
     server,
@@ -31,7 +31,8 @@ function found(finder: Finder, action: keyof typeof Action, name: string, isUri 
     entry,
     stripBytes,
     flags,
-    toolRule,
+    toolRule: limits.toolRule,
+    rules: [...limits.rules].sort((a, b) => a - b),
   };
 }
 
@@ -57,6 +58,7 @@ describe('find', () => {
       stripBytes: 0,
       flags: 0,
       toolRule: -1,
+      rules: [],
     });
     assert.equal(found(finder, 'tool', 'search__find').server, 1);
     assert.equal(found(finder, 'prompt', 'files__greet').entry, 2);
@@ -187,6 +189,52 @@ describe('find', () => {
     assert.equal(found(finder, 'tool', 'search__find').toolRule, 1);
     assert.equal(found(finder, 'tool', 'files:read').toolRule, 0);
     assert.equal(found(finder, 'prompt', 'files__greet').toolRule, -1);
+    const changed = catalog([['tool', 0, 'files__a_b', 'a.b', EntryFlag.renamed]]);
+    const former = [toolLimit(['files__a.b'], tokenBucket(1, 1))];
+    const other = make({ rateLimits: rateLimits({ perTool: former, maxClients: 1 }) }, changed);
+    assert.equal(found(other, 'tool', 'files__a_b').toolRule, 0, 'by the name before it was changed');
+  });
+
+  it('finds every limit that names a tool, a prompt or a URI, each by patterns of its kind', () => {
+    const limitOf = (match: Partial<LimitMatchSnapshot>) => ({
+      match: { headers: [], paths: [], principals: [], scopes: [], tools: [], prompts: [], resources: [], ...match },
+      rule: tokenBucket(1, 1),
+      key: null,
+    });
+    const rules = [
+      limitOf({}),
+      limitOf({ prompts: ['files:*'] }),
+      limitOf({ tools: [{ regex: '.*re[a]d' }], prompts: ['**'] }),
+      limitOf({ resources: ['file:///home/{user}/notes', 'file:///etc/*'] }),
+      limitOf({ resources: ['file:///etc/motd'], tools: ['late__x'] }),
+    ];
+    const finder = make(
+      {
+        rateLimits: rateLimits({ rules, maxClients: 1 }),
+        servers: [server('files'), server('search'), server('late')],
+      },
+      { ...sampleCatalog, undiscovered: [2] },
+    );
+    const rows: [kind: keyof typeof Action, name: string, rules: number[]][] = [
+      ['prompt', 'files__greet', [1, 2]],
+      ['prompt', 'late__new', [2]],
+      ['tool', 'files__read', [2]],
+      ['tool', 'search__find', []],
+      ['tool', 'late:x', [4]],
+      ['resource', 'file:///etc/motd', [3, 4]],
+      ['resource', 'file:///etc/a/b', [3]],
+      ['resource', 'file:///home/ann/notes', [3]],
+      ['resource', 'file:///home//ann/notes', [3]],
+      ['resource', 'file:///home/ann', []],
+      ['complete', 'file:///home/{+path}', []],
+      ['complete', 'file:///etc/motd', [3, 4]],
+    ];
+    for (const round of [1, 2]) {
+      for (const [kind, name, expected] of rows) {
+        const isUri = kind === 'resource' || kind === 'complete';
+        assert.deepEqual(found(finder, kind, name, isUri).rules, expected, `${name}, round ${round}`);
+      }
+    }
   });
 
   it('stays one shape from call to call', () => {

@@ -3,6 +3,7 @@
  * Each message is an exchange of its own; answers go back in any order.
  */
 
+import { randomBytes } from 'node:crypto';
 import { Method } from '../../../../native/layout.js';
 import { ERRORS, type ErrorCode } from '../../../errors.js';
 import { RequestId } from '../../../protocol/request-id.js';
@@ -39,12 +40,16 @@ export interface ConnectionOptions {
 
 /** Pause before the next attempt when all exchanges of the gateway are in use. */
 const RETRY_MS: Milliseconds = 5;
+/** Too many to be guessed. */
+const ID_BYTES = 16;
 
 /**
  * See the file comment. A transport makes one for each of its connections and calls {@link receive}, {@link drained} and
  * {@link closed}; it owns the Replies of the connection's exchanges and the messages that wait for an exchange.
  */
 export class ClientConnection implements ClientLink, Holder {
+  /** Names it as a session to rules that tell sessions apart (`Caller.onConnection`). */
+  readonly id = randomBytes(ID_BYTES).toString('base64url');
   /** The subject that opened the connection, where other clients could send messages on it (HTTP with SSE); else null. */
   subject: Int32Array | null = null;
   /** The session that `initialize` made; empty before. */
@@ -84,7 +89,7 @@ export class ClientConnection implements ClientLink, Holder {
     this.limits = options.limits;
     this.#handler = options.handler;
     this.#table = options.table;
-    this.#caller = options.caller;
+    this.#caller = options.caller.onConnection(this.id);
     // One client gets at most half of the exchanges: further messages wait.
     this.#maxOpen = Math.ceil(options.table.capacity / 2);
     if (options.verdict !== undefined) this.#supervise(options.verdict);

@@ -224,8 +224,10 @@ export class SseTransport implements SseConnections {
     }
     const exchange = this.#context.acquire(call);
     if (exchange === null) return;
-    const { handler } = this.#context;
+    const { handler, rules } = this.#context;
     open.connection.join(exchange);
+    const { client } = exchange;
+    if (rules.attributeNames !== null) client.caller = client.caller.onConnection(open.connection.id);
     exchange.client.accepts = Accepts.json | Accepts.sse;
     exchange.client.reply = new PostReply(open.connection, exchange, handler, call);
     handler.request(exchange, bytes, length);

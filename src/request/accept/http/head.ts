@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../../../errors.js';
 import { ATTRIBUTE_SEPARATOR, Caller, NOBODY, Scheme } from '../../exchange/caller.js';
 import { Accepts, type Exchange, type Peer, Verb } from '../../exchange/index.js';
-import { type AcceptRules, hostName } from './rules.js';
+import { type AcceptRules, type AttributeNames, hostName } from './rules.js';
 
 /** Fields that may occur only once, as bits of `#seen`. */
 const Once = {
@@ -53,8 +53,8 @@ export class RequestHead {
   /** `Access-Control-Request-Headers` of a preflight; empty = none. */
   preflightHeaders = '';
 
-  /** Positions of the headers that policy reads, by lower-case name (`Snapshot.attributes`); null = it reads none. */
-  attributeNames: ReadonlyMap<string, number> | null = null;
+  /** The headers that policy reads; null = it reads none. */
+  attributeNames: AttributeNames | null = null;
   /** Positions of the headers with credentials besides `Authorization` (`AcceptRules.credentialNames`); null = there are none. */
   credentialNames: ReadonlyMap<string, number> | null = null;
   #credentials: (string | null)[] | null = null;
@@ -268,32 +268,33 @@ export class RequestHead {
   #caller({ auth }: AcceptRules, peer: Peer, view: number): Caller {
     const { credentials } = auth[view]!;
     const attributes = this.#attributes === null ? '' : this.#attributes.join(ATTRIBUTE_SEPARATOR);
+    const names = this.attributeNames?.names;
     if (!credentials.isBearerOnly) {
       const { scheme, token } = credentials.find(this.#authorization, this.#credentials, peer);
-      return new Caller(token, scheme, view, attributes);
+      return new Caller(token, scheme, view, attributes, names);
     }
     const value = this.#authorization;
     // A token that nothing verifies is not kept: no later stage can take it for one that was.
     if (credentials.isOpen || value === '') {
-      return view === 0 && attributes === '' ? NOBODY : new Caller('', Scheme.none, view, attributes);
+      return view === 0 && attributes === '' ? NOBODY : new Caller('', Scheme.none, view, attributes, names);
     }
     if (value.startsWith('Bearer ') && value.indexOf(' ', 7) < 0) {
-      return new Caller(value.slice(7), Scheme.bearer, view, attributes);
+      return new Caller(value.slice(7), Scheme.bearer, view, attributes, names);
     }
     const token = BEARER.exec(value);
-    if (token === null) return new Caller('', Scheme.other, view, attributes);
-    return new Caller(token[1] ?? '', Scheme.bearer, view, attributes);
+    if (token === null) return new Caller('', Scheme.other, view, attributes, names);
+    return new Caller(token[1] ?? '', Scheme.bearer, view, attributes, names);
   }
 
   /**
    * Keeps the value of a header that policy reads. Lines of one name are joined with commas (RFC 9110 section 5.3). A value with
    * other characters than ASCII counts as not sent, since its bytes have no agreed meaning (RFC 9110 section 5.5).
    */
-  #attribute(names: ReadonlyMap<string, number>, name: string, value: string): void {
-    const position = names.get(name);
+  #attribute({ names, positions }: AttributeNames, name: string, value: string): void {
+    const position = positions.get(name);
     if (position === undefined || !VISIBLE_ASCII.test(value)) return;
     this.#attributeBytes += value.length;
-    this.#attributes ??= new Array<string>(names.size).fill('');
+    this.#attributes ??= new Array<string>(names.length).fill('');
     const before = this.#attributes[position]!;
     this.#attributes[position] = before === '' ? value : `${before}, ${value}`;
   }

@@ -6,6 +6,12 @@ import { type AuthRules, authRules } from './auth-rules.js';
 import { connectionLimit } from './connection-limit.js';
 import { ViewPaths, withoutSlash } from './paths.js';
 
+/** The request headers that policy reads: `Snapshot.attributes`, and the position of each. */
+export interface AttributeNames {
+  readonly names: readonly string[];
+  readonly positions: ReadonlyMap<string, number>;
+}
+
 /** The rules of one snapshot that accept enforces, compiled once. */
 export class AcceptRules {
   readonly maxBodyBytes: Bytes;
@@ -29,7 +35,7 @@ export class AcceptRules {
   /** See `Snapshot.publicUrl`. */
   readonly publicUrl: string | null;
   /** See `RequestHead.attributeNames`. */
-  readonly attributeNames: ReadonlyMap<string, number> | null;
+  readonly attributeNames: AttributeNames | null;
   readonly views: ViewPaths;
   /** Path of the MCP endpoint besides `/mcp` and `/`, without a slash at its end. */
   readonly endpointPath: string;
@@ -64,8 +70,8 @@ export class AcceptRules {
     this.credentialNames = credentialNames.size === 0 ? null : credentialNames;
     this.publicUrl = snapshot.publicUrl;
     const { attributes } = snapshot;
-    this.attributeNames =
-      attributes.length === 0 ? null : new Map(attributes.map((name, position) => [name, position]));
+    const positions = new Map(attributes.map((name, position) => [name, position]));
+    this.attributeNames = attributes.length === 0 ? null : { names: attributes, positions };
     this.views = new ViewPaths(snapshot.views);
     this.endpointPath = withoutSlash(snapshot.path);
     this.transports = snapshot.transports;
