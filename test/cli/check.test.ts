@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { test } from 'node:test';
 import { freePort, type TestScope, tempFolder } from '../support/process.js';
 import { everythingHttp, filesystemServer, memoryServer } from '../support/upstreams.js';
-import { fileWith, runCli } from './support.js';
+import { fileWith, runCli, runHere } from './support.js';
 
 /** A file with two servers that work. It names a token and a route, which no check of servers needs. */
 async function goodFile(scope: TestScope, more: object = {}): Promise<string> {
@@ -112,7 +112,7 @@ test('tools --all --json has prompts, resources and templates, too', async (t) =
 for (const command of ['check', 'tools']) {
   test(`${command} refuses a configuration that cannot be used with 78`, async (t) => {
     const file = await fileWith(t, 'gateway.yaml', 'prot: 1\n');
-    const { code, stdout, stderr } = await runCli(t, [command, file]);
+    const { code, stdout, stderr } = await runHere([command, file]);
     assert.deepEqual([code, stdout], [78, '']);
     assert.match(stderr, /unknown key "prot"; did you mean "port"\?/);
   });
