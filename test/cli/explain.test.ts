@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Explanation } from '../../src/explain/index.js';
-import { startGateway } from '../support/gateway.js';
+import { gatewayHere } from '../support/gateway.js';
 import type { TestScope } from '../support/process.js';
 import { fileWith, runHere } from './support.js';
 
@@ -76,7 +76,7 @@ test('explain ends with 2 for arguments and files that cannot be used', async (t
 });
 
 test('the admin listener explains by the rules in force, and refuses what it cannot read', async (t) => {
-  const { adminUrl } = await startGateway(t, {
+  const { adminUrl } = await gatewayHere(t, {
     mcpServers: { files: { url: 'http://127.0.0.1:1/mcp' } },
     routes: [{ name: 'all', requestTimeoutMs: 7 }],
     catalog: { startupWaitMs: 0 },
