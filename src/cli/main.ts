@@ -1,78 +1,12 @@
 #!/usr/bin/env node
 /** The command `switchyard`. */
-import { nearest } from '../config/nearest.js';
-import { quoteKey } from '../config/source/index.js';
-import { ConfigError } from '../errors.js';
-import { packageVersion } from '../package-root.js';
-import { EXIT, type ExitCode, UsageError } from './command.js';
-import { COMMANDS } from './commands.js';
-import { helpOf, usage } from './help.js';
-import { flushOutput, printError, printLine } from './print.js';
+import { flushOutput } from './print.js';
+import { runCommandLine } from './run.js';
 
-/** What other programs call these commands. */
-const OTHER_NAMES: Readonly<Record<string, string>> = {
-  doctor: 'check',
-  inspect: 'tools',
-  lint: 'validate',
-  list: 'tools',
-  ls: 'tools',
-  run: 'start',
-  serve: 'start',
-  status: 'check',
-  test: 'check',
-  up: 'start',
-};
+// A reader that closes the pipe (`switchyard validate x | head`) is no failure.
+process.stdout.on('error', () => {});
+process.stderr.on('error', () => {});
 
-/** Runs one command line; gives the exit code. */
-async function run(args: readonly string[]): Promise<ExitCode> {
-  const [name, ...rest] = args;
-  if (name === undefined || name === '-h' || name === '--help' || name === 'help') {
-    const topic = COMMANDS.find((command) => name === 'help' && command.name === rest[0]);
-    const text = topic === undefined ? usage() : helpOf(topic);
-    if (name === undefined) process.stderr.write(`${text}\n`);
-    else printLine(text);
-    return name === undefined ? EXIT.failed : EXIT.ok;
-  }
-  if (name === '-v' || name === '-V' || name === '--version' || name === 'version') {
-    printLine(packageVersion);
-    return EXIT.ok;
-  }
-  const command = COMMANDS.find((known) => known.name === name);
-  if (command === undefined) {
-    const likely =
-      OTHER_NAMES[name] ??
-      nearest(
-        name,
-        COMMANDS.map((known) => known.name),
-      );
-    const advice = likely === null ? 'see switchyard --help' : `did you mean ${quoteKey(likely)}?`;
-    throw new UsageError(`there is no command ${quoteKey(name)}; ${advice}`);
-  }
-  const flags = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest;
-  if (flags.includes('--help') || flags.includes('-h')) {
-    printLine(helpOf(command));
-    return EXIT.ok;
-  }
-  return command.run(rest);
-}
-
-async function main(args: readonly string[]): Promise<ExitCode> {
-  // A reader that closes the pipe (`switchyard validate x | head`) is no failure.
-  process.stdout.on('error', () => {});
-  process.stderr.on('error', () => {});
-  try {
-    return await run(args);
-  } catch (error) {
-    if (error instanceof ConfigError) {
-      for (const problem of error.problems) printError(problem);
-      return EXIT.config;
-    }
-    if (error instanceof UsageError) printError(error.message);
-    else printError(error instanceof Error ? (error.stack ?? error.message) : String(error));
-    return EXIT.failed;
-  }
-}
-
-const code = await main(process.argv.slice(2));
+const code = await runCommandLine(process.argv.slice(2));
 await flushOutput();
 process.exit(code);

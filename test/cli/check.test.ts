@@ -3,14 +3,17 @@ import { readdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { test } from 'node:test';
 import { freePort, type TestScope, tempFolder } from '../support/process.js';
+import { shared } from '../support/shared.js';
 import { everythingHttp, filesystemServer, memoryServer } from '../support/upstreams.js';
-import { fileWith, runCli } from './support.js';
+import { fileWith, runCli, runHere } from './support.js';
+
+const everythingUrl = shared(async (scope) => (await everythingHttp(scope)).url);
 
 /** A file with two servers that work. It names a token and a route, which no check of servers needs. */
 async function goodFile(scope: TestScope, more: object = {}): Promise<string> {
   const mcpServers = {
     memory: await memoryServer(scope),
-    all: { url: (await everythingHttp(scope)).url },
+    all: { url: await everythingUrl() },
     ...more,
   };
   const auth = { type: 'bearer', tokens: { alice: 'a-token-that-no-check-should-need-0123456789' } };
@@ -98,11 +101,7 @@ test('tools lists the names that clients get, and those of servers that work bes
 });
 
 test('tools --all --json has prompts, resources and templates, too', async (t) => {
-  const file = await fileWith(
-    t,
-    'x.json',
-    JSON.stringify({ mcpServers: { all: { url: (await everythingHttp(t)).url } } }),
-  );
+  const file = await fileWith(t, 'x.json', JSON.stringify({ mcpServers: { all: { url: await everythingUrl() } } }));
   const { code, stdout } = await runCli(t, ['tools', '--all', '--json', file]);
   assert.equal(code, 0);
   const lists = new Set(JSON.parse(stdout).map(({ list }: { list: string }) => list));
@@ -112,7 +111,7 @@ test('tools --all --json has prompts, resources and templates, too', async (t) =
 for (const command of ['check', 'tools']) {
   test(`${command} refuses a configuration that cannot be used with 78`, async (t) => {
     const file = await fileWith(t, 'gateway.yaml', 'prot: 1\n');
-    const { code, stdout, stderr } = await runCli(t, [command, file]);
+    const { code, stdout, stderr } = await runHere([command, file]);
     assert.deepEqual([code, stdout], [78, '']);
     assert.match(stderr, /unknown key "prot"; did you mean "port"\?/);
   });

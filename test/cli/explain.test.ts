@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Explanation } from '../../src/explain/index.js';
-import { startGateway } from '../support/gateway.js';
+import { gatewayHere } from '../support/gateway.js';
 import type { TestScope } from '../support/process.js';
-import { fileWith, runCli } from './support.js';
+import { fileWith, runHere } from './support.js';
 
 const CONFIG = `
 auth: { type: bearer, tokens: { ann: { token: some-long-token-of-a-client, scopes: [use] } } }
@@ -26,7 +26,7 @@ routes:
 
 async function explained(t: TestScope, args: readonly string[]): Promise<Explanation & { code: number | null }> {
   const file = await fileWith(t, 'gateway.yaml', CONFIG);
-  const { code, stdout, stderr } = await runCli(t, ['explain', file, '--json', ...args]);
+  const { code, stdout, stderr } = await runHere(['explain', file, '--json', ...args]);
   assert.notEqual(stdout, '', stderr);
   return { ...(JSON.parse(stdout) as Explanation), code };
 }
@@ -87,14 +87,14 @@ test('explain ends with 2 for arguments and files that cannot be used', async (t
     ],
   ];
   for (const [args, sentence] of rows) {
-    const { code, stderr } = await runCli(t, ['explain', ...args]);
+    const { code, stderr } = await runHere(['explain', ...args]);
     assert.equal(code, 2, args.join(' '));
     assert.match(stderr, sentence);
   }
 });
 
 test('the admin listener explains by the rules in force, and refuses what it cannot read', async (t) => {
-  const { adminUrl } = await startGateway(t, {
+  const { adminUrl } = await gatewayHere(t, {
     mcpServers: { files: { url: 'http://127.0.0.1:1/mcp' } },
     routes: [{ name: 'all', requestTimeoutMs: 7 }],
     catalog: { startupWaitMs: 0 },

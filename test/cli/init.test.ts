@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { cliPath } from '../support/gateway.js';
 import { startProcess, tempFolder } from '../support/process.js';
-import { runCli } from './support.js';
+import { runHere } from './support.js';
 
 for (const name of ['gateway.json', 'gateway.jsonc', 'gateway.yaml', 'gateway.yml', 'gateway.toml']) {
   test(`init ${name} writes a commented file that validates`, async (t) => {
     const cwd = await tempFolder(t);
-    const written = await runCli(t, ['init', name], { cwd });
+    const written = await runHere(['init', name], { cwd });
     assert.deepEqual([written.code, written.stderr], [0, '']);
     assert.match(written.stdout, new RegExp(`^${name} written\\.`));
     const text = await readFile(join(cwd, name), 'utf8');
@@ -17,21 +17,21 @@ for (const name of ['gateway.json', 'gateway.jsonc', 'gateway.yaml', 'gateway.ym
     assert.match(text, /isolation/);
     assert.equal((await stat(join(cwd, name))).mode & 0o077, 0, 'readable by its owner only');
     // The starter file names npx, which is where this Node is or on PATH.
-    const valid = await runCli(t, ['validate', name], { cwd });
+    const valid = await runHere(['validate', name], { cwd });
     assert.deepEqual([valid.code, valid.stderr], [0, '']);
   });
 }
 
 test('init without a name writes switchyard.json', async (t) => {
   const cwd = await tempFolder(t);
-  assert.equal((await runCli(t, ['init'], { cwd })).code, 0);
+  assert.equal((await runHere(['init'], { cwd })).code, 0);
   assert.ok((await stat(join(cwd, 'switchyard.json'))).isFile());
 });
 
 test('init never overwrites', async (t) => {
   const cwd = await tempFolder(t);
   await writeFile(join(cwd, 'mine.yaml'), 'port: 1\n');
-  const { code, stdout, stderr } = await runCli(t, ['init', 'mine.yaml'], { cwd });
+  const { code, stdout, stderr } = await runHere(['init', 'mine.yaml'], { cwd });
   assert.deepEqual(
     [code, stdout, stderr],
     [1, '', 'switchyard: mine.yaml: the file exists already; nothing was written\n'],
@@ -57,7 +57,7 @@ test('init reports why it cannot write', async (t) => {
     ['folder.json', 1, /folder\.json: the file exists already/],
   ];
   for (const [name, expected, sentence] of rows) {
-    const { code, stderr } = await runCli(t, ['init', name], { cwd });
+    const { code, stderr } = await runHere(['init', name], { cwd });
     assert.equal(code, expected, name);
     assert.match(stderr, sentence);
   }

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { cliPath, LISTENING, startGateway } from '../support/gateway.js';
 import { startProcess } from '../support/process.js';
 import { openSession, rpc } from '../support/rpc.js';
-import { fileWith, runCli } from './support.js';
+import { fileWith, runHere } from './support.js';
 
 const CONFIG = '{\n  "port": 0, "admin": false,\n  "sessions": { "keyFile": "state/session.key" }\n}';
 
@@ -14,7 +14,7 @@ test('start and validate report with its position that the key file cannot be us
   const folder = dirname(file);
   await writeFile(join(folder, 'state'), '');
   for (const command of ['start', 'validate']) {
-    const { code, stdout, stderr } = await runCli(t, [command, '--config', file]);
+    const { code, stdout, stderr } = await runHere([command, '--config', file]);
     assert.deepEqual([code, stdout], [78, '']);
     assert.equal(
       stderr,
@@ -28,7 +28,7 @@ test('start and validate report with its position that the key file cannot be us
 
 test('validate does not make the key file, and says where it will be', async (t) => {
   const file = await fileWith(t, 'gateway.json', CONFIG);
-  const { code, stdout } = await runCli(t, ['validate', file]);
+  const { code, stdout } = await runHere(['validate', file]);
   assert.equal(code, 0);
   assert.match(stdout, /^ {2}session key +in state\/session\.key$/m);
   assert.deepEqual(await readdir(dirname(file)), ['gateway.json']);
@@ -92,7 +92,7 @@ test('sessions.keyFile false, no port and a named file make no key file beside t
 test('a default key file that cannot be used costs the sessions, and not the start', async (t) => {
   const file = await fileWith(t, 'gateway.yaml', 'port: 0\nadmin: false\n');
   await mkdir(join(dirname(file), '.gateway.key'));
-  const { code, stdout } = await runCli(t, ['validate', file]);
+  const { code, stdout } = await runHere(['validate', file]);
   assert.equal(code, 0);
   assert.match(
     stdout,

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { it } from 'node:test';
-import { cliPath } from '../support/gateway.js';
-import { freePort, startProcess, type TestScope } from '../support/process.js';
+import { freePort, type TestScope } from '../support/process.js';
+import { runCli, runHere } from './support.js';
 
 async function statusUrl(scope: TestScope, status: number): Promise<string> {
   const server = createServer((_, response) => response.writeHead(status).end('sign in first'));
@@ -57,14 +57,19 @@ for (const transport of ['stdio', 'http'] as const) {
   // What fails is the same for clients on a port.
   for (const [what, args, sentence] of transport === 'stdio' ? CASES : CASES.slice(0, 2)) {
     it(`ends with a sentence for ${what} (clients over ${transport})`, async (scope) => {
-      const proxy = startProcess(scope, process.execPath, [cliPath, 'proxy', '-t', transport, ...(await args(scope))]);
-      const { code } = await proxy.exited;
-      assert.equal(code, 1, proxy.output);
-      assert.equal(proxy.stdout, '');
-      const last = proxy.stderr.trimEnd().split('\n').at(-1) ?? '';
+      const { code, stdout, stderr } = await runHere(['proxy', '-t', transport, ...(await args(scope))]);
+      assert.equal(code, 1, stderr);
+      assert.equal(stdout, '');
+      const last = stderr.trimEnd().split('\n').at(-1) ?? '';
       assert.match(last, /the server is not available: /);
       assert.match(last, sentence);
-      assert.doesNotMatch(proxy.stderr, /hidden|^\s+at /m);
+      assert.doesNotMatch(stderr, /hidden|^\s+at /m);
     });
   }
 }
+
+it('ends its process, too', async (scope) => {
+  const { code, stdout, stderr } = await runCli(scope, ['proxy', `http://127.0.0.1:${await freePort()}/mcp`]);
+  assert.deepEqual([code, stdout], [1, '']);
+  assert.match(stderr, /\nswitchyard: the server is not available: .+ \(ECONNREFUSED\)\n$/);
+});

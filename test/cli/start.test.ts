@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { levelFlag } from '../../src/cli/command.js';
 import { cliPath, LISTENING } from '../support/gateway.js';
 import {
   eventually,
@@ -17,7 +18,7 @@ import {
   type TestScope,
   tempFolder,
 } from '../support/process.js';
-import { fileWith, runCli } from './support.js';
+import { fileWith, runCli, runHere } from './support.js';
 
 const ANY_PORTS = ['--port', '0', '--admin-port', '0'];
 
@@ -99,8 +100,8 @@ test('a program that does not exist is refused as validate does, unless its serv
     'gateway.json',
     `{"mcpServers": {"a": {${entry}}, "b": {"url": "http://127.0.0.1:9/"}}}`,
   );
-  const refused = await runCli(t, ['start', '-c', file, ...ANY_PORTS]);
-  const { stderr } = await runCli(t, ['validate', file]);
+  const refused = await runHere(['start', '-c', file, ...ANY_PORTS]);
+  const { stderr } = await runHere(['validate', file]);
   assert.deepEqual([refused.code, refused.stdout, refused.stderr], [78, '', stderr]);
   assert.match(stderr, /mcpServers\.a\.command: there is no program "no-such-program-anywhere" on PATH/);
   const disabled = await fileWith(t, 'disabled.json', `{"mcpServers": {"a": {${entry}, "enabled": false}}}`);
@@ -125,9 +126,12 @@ test('a configuration key that was renamed is one warning at the start', async (
   assert.equal(msg, `${file}:4:5: mcpServers.a: "maxLanes" is now called "maxDedicated"; the old name still works`);
 });
 
-test('a port in use is reported in one sentence, and the exit code is 1', async (t) => {
+test('a port in use is reported in one sentence, the exit code is 1, and no child is started', async (t) => {
   const port = await takePort(t);
-  const file = await fileWith(t, 'gateway.json', '{"log": {"level": "silent"}}');
+  const started = join(await tempFolder(t), 'started');
+  const write = `require('fs').writeFileSync(${JSON.stringify(started)}, '')`;
+  const mcpServers = { a: { command: process.execPath, args: ['-e', write] } };
+  const file = await fileWith(t, 'gateway.json', JSON.stringify({ log: { level: 'silent' }, mcpServers }));
   const rows: readonly (readonly string[])[] = [
     ['--port', String(port), '--admin-port', '0', '--front-end', 'node'],
     ['--port', String(port), '--admin-port', '0', '--front-end', 'uws'],
@@ -141,21 +145,6 @@ test('a port in use is reported in one sentence, and the exit code is 1', async 
       `switchyard: 127.0.0.1:${port} is in use already; stop the program that uses it, or choose another port\n`,
       args.join(' '),
     );
-  }
-});
-
-test('where a port is in use no child is started', async (t) => {
-  const port = await takePort(t);
-  const started = join(await tempFolder(t), 'started');
-  const write = `require('fs').writeFileSync(${JSON.stringify(started)}, '')`;
-  const mcpServers = { a: { command: process.execPath, args: ['-e', write] } };
-  const file = await fileWith(t, 'gateway.json', JSON.stringify({ log: { level: 'silent' }, mcpServers }));
-  for (const args of [
-    ['--port', String(port), '--admin-port', '0'],
-    ['--port', '0', '--admin-port', String(port)],
-  ]) {
-    const { code } = await runCli(t, ['start', '--config', file, ...args]);
-    assert.equal(code, 1);
     assert.equal(existsSync(started), false);
   }
 });
@@ -170,7 +159,7 @@ test('a configuration that cannot be used ends with 78 before anything is starte
     [[good, '--port', '7', '--admin-port', '7'], /admin\.port: is the port of the MCP endpoint/],
   ];
   for (const [args, sentence] of rows) {
-    const { code, stdout, stderr } = await runCli(t, ['start', ...args]);
+    const { code, stdout, stderr } = await runHere(['start', ...args]);
     assert.deepEqual([code, stdout], [78, ''], stderr);
     assert.match(stderr, sentence);
   }
@@ -228,6 +217,7 @@ test('the demo prints a client entry and a curl line that works when pasted, and
   const gateway = startProcess(t, process.execPath, [cliPath, 'start', ...ANY_PORTS], { cwd });
   const [, origin] = await gateway.waitForLine(LISTENING, 30_000);
   await gateway.waitForLine(/Ctrl\+C stops/);
+  assert.match(gateway.stderr, /this folder has no switchyard\.\{yaml,yml,toml,json,jsonc\}; this is the demo/);
   const snippet = /\{\n {4}"mcpServers"[\s\S]*?\n {2}\}\n/.exec(gateway.stdout)?.[0] ?? '';
   assert.deepEqual(JSON.parse(snippet), { mcpServers: { switchyard: { type: 'http', url: `${origin}/mcp` } } });
   const curl = /^curl .*$/m.exec(gateway.stdout)?.[0] ?? '';
@@ -245,23 +235,23 @@ test('the demo prints a client entry and a curl line that works when pasted, and
 
 test('init, then start, then validate work in a folder without a word about the file', async (t) => {
   const cwd = await tempFolder(t);
-  assert.equal((await runCli(t, ['init', 'switchyard.yaml'], { cwd })).code, 0);
+  assert.equal((await runHere(['init', 'switchyard.yaml'], { cwd })).code, 0);
   const env = { PATH: `${process.execPath.replace(/\/node$/, '')}:${process.env['PATH']}` };
   const gateway = startProcess(t, process.execPath, [cliPath, 'start', ...ANY_PORTS], { cwd, env });
   await gateway.waitForLine(LISTENING);
   assert.match(gateway.stderr, /using switchyard\.yaml of this folder/);
-  const { code, stdout } = await runCli(t, ['validate'], { cwd, env });
+  const { code, stdout } = await runHere(['validate'], { cwd, env });
   assert.equal(code, 0);
   assert.match(stdout, /memory/);
 });
 
 for (const name of ['switchyard.yml', 'switchyard.toml', 'switchyard.json', 'switchyard.jsonc']) {
   test(`start takes ${name} of the working folder`, async (t) => {
-    const file = await fileWith(t, name, /toml$/.test(name) ? 'name = "found"' : '{ "name": "found" }');
-    const gateway = startProcess(t, process.execPath, [cliPath, 'start', ...ANY_PORTS], { cwd: dirname(file) });
-    await gateway.waitForLine(LISTENING);
-    assert.ok(gateway.stderr.includes(`using ${name} of this folder`), gateway.stderr);
-    assert.doesNotMatch(gateway.stdout, /demo/);
+    // A fault ends it before it listens.
+    const file = await fileWith(t, name, /toml$/.test(name) ? 'nome = "found"' : '{ "nome": "found" }');
+    const { code, stdout, stderr } = await runHere(['start', ...ANY_PORTS], { cwd: dirname(file) });
+    assert.deepEqual([code, stdout], [78, '']);
+    assert.match(stderr, new RegExp(`^switchyard: ${name}:1:\\d+: unknown key "nome"; [^\\n]*\\n$`));
   });
 }
 
@@ -274,15 +264,13 @@ test('of two files of a folder one is taken, and both are named; --demo takes no
   assert.match(gateway.stderr, /warning: switchyard\.json is not read beside switchyard\.yaml; name it with --config/);
   const demo = startProcess(t, process.execPath, [cliPath, 'start', '--demo', ...ANY_PORTS], { cwd });
   await demo.waitForLine(/This is a demo/);
-  const without = startProcess(t, process.execPath, [cliPath, 'start', ...ANY_PORTS], { cwd: await tempFolder(t) });
-  await without.waitForLine(/this folder has no switchyard\.\{yaml,yml,toml,json,jsonc\}; this is the demo/);
 });
 
-for (const level of ['ERROR', 'Warning', 'critical', 'debug']) {
-  test(`-l ${level} is a level of the log`, async (t) => {
-    const file = await fileWith(t, 'gateway.yaml', 'mcpServers: {}\n');
-    const gateway = start(t, ['-c', file, ...ANY_PORTS, '-l', level]);
-    await gateway.waitForLine(LISTENING);
-    assert.deepEqual(await gateway.stop('SIGTERM'), { code: 0, signal: null });
-  });
-}
+test('-l takes a level of the log in any case, and as other programs call it', async (t) => {
+  const levels = ['ERROR', 'Warning', 'critical', 'debug'].map((word) => levelFlag(word));
+  assert.deepEqual(levels, ['error', 'warn', 'fatal', 'debug']);
+  const file = await fileWith(t, 'gateway.yaml', 'mcpServers: {}\n');
+  const gateway = start(t, ['-c', file, ...ANY_PORTS, '-l', 'Warning']);
+  await gateway.waitForLine(LISTENING);
+  assert.deepEqual(await gateway.stop('SIGTERM'), { code: 0, signal: null });
+});

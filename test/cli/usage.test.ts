@@ -4,19 +4,23 @@ import { COMMANDS } from '../../src/cli/commands.js';
 import { helpOf } from '../../src/cli/help.js';
 import { packageVersion } from '../../src/package-root.js';
 import { tempFolder } from '../support/process.js';
-import { runCli } from './support.js';
+import { runCli, runHere } from './support.js';
 
 const NAMES = COMMANDS.map(({ name }) => name);
 
-for (const word of ['--version', '-v', '-V', 'version']) {
-  test(`${word} prints the version`, async (t) => {
-    assert.deepEqual(await runCli(t, [word]), { code: 0, stdout: `${packageVersion}\n`, stderr: '' });
+for (const word of ['-v', '-V', 'version']) {
+  test(`${word} prints the version`, async () => {
+    assert.deepEqual(await runHere([word]), { code: 0, stdout: `${packageVersion}\n`, stderr: '' });
   });
 }
 
+test('--version prints the version, from a process of its own', async (t) => {
+  assert.deepEqual(await runCli(t, ['--version']), { code: 0, stdout: `${packageVersion}\n`, stderr: '' });
+});
+
 for (const command of ['validate', 'check', 'tools']) {
   test(`${command} without a file needs one in the working folder`, async (t) => {
-    const { code, stdout, stderr } = await runCli(t, [command], { cwd: await tempFolder(t) });
+    const { code, stdout, stderr } = await runHere([command], { cwd: await tempFolder(t) });
     assert.deepEqual([code, stdout], [1, '']);
     assert.equal(
       stderr,
@@ -25,21 +29,27 @@ for (const command of ['validate', 'check', 'tools']) {
   });
 }
 
+test('a fault is told by the process as well: its exit code, and nothing on standard output', async (t) => {
+  const { code, stdout, stderr } = await runCli(t, ['strat']);
+  const sentence = 'switchyard: there is no command "strat"; did you mean "start"?\n';
+  assert.deepEqual([code, stdout, stderr], [1, '', sentence]);
+});
+
 for (const args of [['--help'], ['-h'], ['help']]) {
-  test(`${args.join(' ')} lists the commands with examples`, async (t) => {
-    const { code, stdout, stderr } = await runCli(t, args);
+  test(`${args.join(' ')} lists the commands with examples`, async () => {
+    const { code, stdout, stderr } = await runHere(args);
     assert.deepEqual([code, stderr], [0, '']);
     for (const word of [...NAMES, 'Examples:']) assert.ok(stdout.includes(word), word);
   });
 }
 
 for (const command of NAMES) {
-  test(`${command} --help shows usage and examples and does nothing else`, async (t) => {
-    const { code, stdout, stderr } = await runCli(t, [command, '--help']);
+  test(`${command} --help shows usage and examples and does nothing else`, async () => {
+    const { code, stdout, stderr } = await runHere([command, '--help']);
     assert.deepEqual([code, stderr], [0, '']);
     assert.ok(stdout.startsWith(`Usage: switchyard ${command}`));
     assert.match(stdout, /Examples:\n {2}switchyard /);
-    assert.deepEqual(await runCli(t, ['help', command]), { code, stdout, stderr });
+    assert.deepEqual(await runHere(['help', command]), { code, stdout, stderr });
   });
 }
 
@@ -97,14 +107,14 @@ const FAULTS: readonly [args: string[], sentence: string][] = [
 ];
 
 for (const [args, sentence] of FAULTS) {
-  test(`"${args.join(' ')}" ends with 1 and one sentence`, async (t) => {
-    const { code, stdout, stderr } = await runCli(t, args);
+  test(`"${args.join(' ')}" ends with 1 and one sentence`, async () => {
+    const { code, stdout, stderr } = await runHere(args);
     assert.deepEqual([code, stdout, stderr], [1, '', `switchyard: ${sentence}\n`]);
   });
 }
 
-test('no command at all shows the usage on standard error and fails', async (t) => {
-  const { code, stdout, stderr } = await runCli(t, []);
+test('no command at all shows the usage on standard error and fails', async () => {
+  const { code, stdout, stderr } = await runHere([]);
   assert.deepEqual([code, stdout], [1, '']);
   assert.ok(stderr.startsWith('Usage: switchyard COMMAND'));
 });

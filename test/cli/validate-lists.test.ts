@@ -8,7 +8,7 @@ import { cliPath, LISTENING } from '../support/gateway.js';
 import { liveCall } from '../support/live-call.js';
 import { startProcess, type TestScope } from '../support/process.js';
 import { openSession } from '../support/rpc.js';
-import { fileWith, runCli } from './support.js';
+import { fileWith, runHere } from './support.js';
 
 const CAPABLE = fileURLToPath(new URL('../upstream/fixtures/capable.js', import.meta.url));
 const ENTRY = { command: process.execPath, args: [CAPABLE] };
@@ -54,7 +54,7 @@ test('validate says what matches nothing that servers have listed, and what isol
     cache: { prompts: true, exclude: 'ask' },
   };
   const file = await fileWith(t, 'gateway.json', JSON.stringify(config));
-  const before = await runCli(t, ['validate', file]);
+  const before = await runHere(['validate', file]);
   assert.doesNotMatch(before.stderr, /route typo|rename/);
   assert.match(before.stdout, /^ {2}lists +not known \(there was no earlier run\)/m);
   assert.match(before.stdout, /^ {2}known .*`switchyard check` shows what isolation: session would add$/m);
@@ -65,7 +65,7 @@ test('validate says what matches nothing that servers have listed, and what isol
   ]);
 
   await firstRun(t, file);
-  const { code, stdout, stderr } = await runCli(t, ['validate', file]);
+  const { code, stdout, stderr } = await runHere(['validate', file]);
   assert.equal(code, 0);
   assert.match(stdout, /^ {2}lists +of 1 of 1 servers, from the last run$/m);
   assert.match(
@@ -80,7 +80,7 @@ test('validate says what matches nothing that servers have listed, and what isol
     'warning: mcpServers.known.exclude: "drop_*" matches nothing that it offers',
     'warning: mcpServers.known.rename: "stat" matches nothing that it offers',
   ]);
-  const { stdout: json } = await runCli(t, ['validate', file, '--json']);
+  const { stdout: json } = await runHere(['validate', file, '--json']);
   const { listed, patterns, routes, unmatched } = JSON.parse(json);
   assert.deepEqual(listed.servers, ['known']);
   assert.deepEqual([routes.length, patterns.length, unmatched.length], [2, 2, 2]);
@@ -88,7 +88,7 @@ test('validate says what matches nothing that servers have listed, and what isol
 
   const later = { ...config.mcpServers, later: { ...ENTRY, isolation: 'shared' } };
   await writeFile(file, JSON.stringify({ ...config, mcpServers: later }));
-  const added = await runCli(t, ['validate', file]);
+  const added = await runHere(['validate', file]);
   assert.match(added.stdout, /^ {2}lists +of 1 of 2 servers, from the last run$/m);
   assert.match(added.stdout, /^ {2}later .*`switchyard check` shows/m);
   assert.match(added.stderr, /route own matches nothing|route typo matches nothing/);
@@ -96,7 +96,7 @@ test('validate says what matches nothing that servers have listed, and what isol
   const manifest = join(dirname(file), '.gateway.json.manifest.json');
   const content = await readFile(manifest, 'utf8');
   await writeFile(manifest, content.slice(0, -20));
-  const broken = await runCli(t, ['validate', file]);
+  const broken = await runHere(['validate', file]);
   assert.equal(broken.code, 0);
   assert.match(broken.stdout, /^ {2}lists +not known \(.*manifest\.json is not used: it is broken\)/m);
 });

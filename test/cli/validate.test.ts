@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { cliPath } from '../support/gateway.js';
 import { startProcess, tempFolder } from '../support/process.js';
-import { fileWith, runCli } from './support.js';
+import { fileWith, runCli, runHere } from './support.js';
 
 test('validate lists upstreams, routes, decoder and front end', async (t) => {
   const file = await fileWith(
@@ -29,7 +29,7 @@ routes:
     requiredScopes: [files:write]
 `,
   );
-  const { code, stdout, stderr } = await runCli(t, ['validate', file]);
+  const { code, stdout, stderr } = await runHere(['validate', file]);
   assert.equal(code, 0);
   assert.match(stderr, /^warning: route writes requires files:write, but with auth: none no client has a scope: .*\n$/);
   const rows: RegExp[] = [
@@ -70,7 +70,7 @@ routes:
   - { name: admin, match: { tools: ["news:*"] }, requiredScopes: [read, admin] }
 `,
   );
-  const { code, stdout, stderr } = await runCli(t, ['validate', file]);
+  const { code, stdout, stderr } = await runHere(['validate', file]);
   assert.equal(code, 0, stderr);
   for (const row of [
     /^ {2}файлы +NAME +is offered as faily__NAME$/m,
@@ -87,7 +87,7 @@ routes:
   ]) {
     assert.match(stderr, row);
   }
-  const { stdout: json } = await runCli(t, ['validate', file, '--json']);
+  const { stdout: json } = await runHere(['validate', file, '--json']);
   const report = JSON.parse(json) as { routes: { route: string; kind: string }[]; renamed: object[] };
   assert.deepEqual(
     report.routes.map(({ route, kind }) => [route, kind]),
@@ -101,7 +101,7 @@ routes:
 });
 
 test('a gateway without a port has no transports', async (t) => {
-  const { code, stdout } = await runCli(t, ['validate', await fileWith(t, 'gateway.toml', 'port = false\n')]);
+  const { code, stdout } = await runHere(['validate', await fileWith(t, 'gateway.toml', 'port = false\n')]);
   assert.equal(code, 0);
   assert.match(stdout, /^ {2}endpoint +none\n {2}transports +none$/m);
 });
@@ -119,7 +119,7 @@ test('a program that is not on PATH is a problem with its place', async (t) => {
     'gateway.json',
     '{\n  "mcpServers": {\n    "a": { "command": "no-such-program-anywhere" },\n    "b": { "command": "npx -y --key=hidden x" },\n    "c": { "command": "./missing.sh" },\n    "d": { "command": "node", "cwd": "nowhere" }\n  }\n}',
   );
-  const { code, stdout, stderr } = await runCli(t, ['validate', file]);
+  const { code, stdout, stderr } = await runHere(['validate', file]);
   assert.equal(code, 78);
   assert.equal(stdout, '');
   assert.deepEqual(stderr.trimEnd().split('\n'), [
@@ -140,23 +140,23 @@ test('a program is looked for where the child will look', async (t) => {
       mcpServers: { a: { command: 'my-server', env: { PATH: folder } }, b: { command: './my-server', cwd: '.' } },
     }),
   );
-  assert.equal((await runCli(t, ['validate', file])).code, 78, 'not executable yet');
+  assert.equal((await runHere(['validate', file])).code, 78, 'not executable yet');
   await chmod(join(folder, 'my-server'), 0o755);
-  const { code, stdout } = await runCli(t, ['validate', file], { cwd: dirname(folder) });
+  const { code, stdout } = await runHere(['validate', file], { cwd: dirname(folder) });
   assert.equal(code, 0);
   assert.equal(stdout.split(join(folder, 'my-server')).length, 3);
 });
 
 test('a configuration that cannot be used ends with 78 and every problem', async (t) => {
   const file = await fileWith(t, 'gateway.toml', 'prot = 1\n[log]\nlevel = "loud"\n');
-  const { code, stdout, stderr } = await runCli(t, ['validate', file]);
+  const { code, stdout, stderr } = await runHere(['validate', file]);
   assert.deepEqual([code, stdout], [78, '']);
   assert.equal(
     stderr,
     `switchyard: ${file}:1:1: unknown key "prot"; did you mean "port"?\n` +
       `switchyard: ${file}:3:9: log.level: must be "fatal", "error", "warn", "info", "debug", "trace" or "silent"\n`,
   );
-  const json = await runCli(t, ['validate', '--json', file]);
+  const json = await runHere(['validate', '--json', file]);
   assert.equal(json.code, 78);
   const { valid, problems } = JSON.parse(json.stdout) as { valid: boolean; problems: string[] };
   assert.deepEqual([valid, problems.length], [false, 2]);
@@ -164,7 +164,7 @@ test('a configuration that cannot be used ends with 78 and every problem', async
 
 test('what is ignored is said, and is no problem', async (t) => {
   const file = await fileWith(t, 'mcp.json', '{"mcpServers": {"a": {"url": "http://localhost/", "sandbox": {}}}}');
-  const { code, stderr } = await runCli(t, ['validate', file]);
+  const { code, stderr } = await runHere(['validate', file]);
   assert.equal(code, 0);
   assert.equal(
     stderr,
@@ -221,7 +221,7 @@ test('no secret is in any output, whether the file is good or bad', async (t) =>
     ];
     // Both forms for the good file; the bad ones take turns, which saves half of the processes.
     for (const args of file === good ? both : [both[i % 2] as string[]]) {
-      const { code, stdout, stderr } = await runCli(t, args, { env });
+      const { code, stdout, stderr } = await runHere(args, { env });
       assert.equal(code, file === good ? 0 : 78, `${i}: ${stderr}`);
       assert.doesNotMatch(stdout + stderr, /canary/, `${i}: ${args.join(' ')}`);
     }
@@ -238,7 +238,7 @@ test('a reader that goes away is no failure', async (t) => {
 
 test('a key that was renamed is a hint, with its place', async (t) => {
   const file = await fileWith(t, 'old.yaml', 'mcpServers:\n  a:\n    url: http://localhost/\n    maxLanes: 2\n');
-  const { code, stdout, stderr } = await runCli(t, ['validate', file]);
+  const { code, stdout, stderr } = await runHere(['validate', file]);
   assert.equal(code, 0);
   assert.equal(
     stderr,

@@ -4,6 +4,9 @@ import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { compileSnapshot } from '../../src/config/compile/index.js';
+import { loadConfigFile } from '../../src/config/load.js';
+import { startGateway as startSnapshot } from '../../src/control/gateway.js';
 import { createGateway } from '../../src/index.js';
 import { cliPath, LISTENING, startGateway } from '../support/gateway.js';
 import { eventually, type RunningProcess, startProcess, type TestScope, tempFolder } from '../support/process.js';
@@ -32,18 +35,27 @@ async function tools(url: string): Promise<string[]> {
   return message.result.tools.map(({ name }: { name: string }) => name);
 }
 
-/** A configuration in a folder of its own, and what a first run with it leaves. */
-async function firstRun(scope: TestScope, more: object = {}) {
+/** A configuration in a folder of its own. */
+async function written(scope: TestScope, more: object = {}) {
   const folder = await tempFolder(scope);
   const file = join(folder, 'gateway.json');
   const hangFile = join(folder, 'hang');
   const mcpServers = { legacy: entry(hangFile, 'legacy'), modern: entry(hangFile, 'modern') };
   const config = { mcpServers, catalog: CATALOG, ...more };
   await writeFile(file, JSON.stringify(config));
-  const { url, process: running } = await started(scope, file);
-  assert.deepEqual(await tools(url), ['legacy__readings', 'modern__readings']);
-  await running.stop();
   return { folder, file, hangFile, config, manifest: join(folder, '.gateway.json.manifest.json') };
+}
+
+/** What a first run with a configuration leaves; in this process, since only what it leaves is looked at. */
+async function firstRun(scope: TestScope, more: object = {}) {
+  const first = await written(scope, more);
+  const overrides = { port: 0, adminPort: false, logLevel: 'silent' } as const;
+  const running = await startSnapshot(compileSnapshot(await loadConfigFile(first.file), { overrides }));
+  scope.after(() => running.stop());
+  const { port } = running.address!;
+  assert.deepEqual(await tools(`http://127.0.0.1:${port}/mcp`), ['legacy__readings', 'modern__readings']);
+  await running.stop();
+  return first;
 }
 
 describe('the manifest', () => {
@@ -77,15 +89,14 @@ describe('the manifest', () => {
   });
 
   it('is ignored with one line when it is broken, and written anew', async (scope) => {
-    const { file, manifest } = await firstRun(scope);
-    for (const content of ['{"format":1', 'null', '{"format":7,"salt":"","servers":{}}']) {
-      await writeFile(manifest, content);
-      const { url, process: running } = await started(scope, file);
-      assert.deepEqual(await tools(url), ['legacy__readings', 'modern__readings']);
-      assert.equal(running.output.split('the manifest of lists is not used').length, 2, running.output);
-      await running.stop();
-      assert.deepEqual(Object.keys(JSON.parse(await readFile(manifest, 'utf8')).servers), ['legacy', 'modern']);
-    }
+    // Every other way to be broken is in test/catalog/manifest.test.ts.
+    const { file, manifest } = await written(scope);
+    await writeFile(manifest, '{"format":1');
+    const { url, process: running } = await started(scope, file);
+    assert.deepEqual(await tools(url), ['legacy__readings', 'modern__readings']);
+    assert.equal(running.output.split('the manifest of lists is not used').length, 2, running.output);
+    await running.stop();
+    assert.deepEqual(Object.keys(JSON.parse(await readFile(manifest, 'utf8')).servers), ['legacy', 'modern']);
   });
 
   it('is where catalog.manifestFile says, beside the key file, or nowhere', async (scope) => {

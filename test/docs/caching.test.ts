@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import { packageRoot } from '../../src/package-root.js';
-import { startGateway } from '../support/gateway.js';
+import { gatewayHere } from '../support/gateway.js';
 import { everythingStdio } from '../support/upstreams.js';
 
 const PAGE = readFileSync(join(packageRoot, 'docs/caching.md'), 'utf8');
@@ -41,7 +41,7 @@ const timeless = (line: string): string =>
 test('docs/caching.md: the example answers as it says', async (scope) => {
   const config = parse(/```yaml\n([\s\S]*?)```/.exec(PAGE)?.[1] ?? '');
   config.mcpServers.demo = everythingStdio();
-  const gateway = await startGateway(scope, config);
+  const gateway = await gatewayHere(scope, config);
   // A list waits for the servers that were not listed yet; a tool that is not listed is not stored.
   assert.match(await (await fetch(`${gateway.origin}/tools`)).text(), /demo__echo/);
   const steps = stepsOf(/```console\n([\s\S]*?)```/.exec(PAGE)?.[1] ?? '');

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { parse } from 'yaml';
 import { packageRoot } from '../../src/package-root.js';
 import { statsOf } from '../faults/observe.js';
-import { startGateway } from '../support/gateway.js';
+import { gatewayHere } from '../support/gateway.js';
 import { rawUpstream } from '../support/raw-upstream.js';
 import { modernRpc } from '../support/rpc.js';
 
@@ -26,7 +26,7 @@ test('docs/rate-limits.md: the example answers as the page says', async (scope) 
   const upstream = await rawUpstream(scope, (_request, answer) => answer.result({ content: [] }), { tools });
   const written = blocks('yaml')[0]!.replaceAll(/https:\/\/\w+\.example\.com\/mcp/g, upstream.url);
   const config = parse(written.replace('${ANN}', 'ann-with-a-token').replace('${BOB}', 'bob-with-a-token'));
-  const gateway = await startGateway(scope, { ...config, workers: 2 });
+  const gateway = await gatewayHere(scope, { ...config, workers: 2 });
   const call = (who: string, name: string, headers: Record<string, string> = {}) =>
     modernRpc(
       gateway.url,

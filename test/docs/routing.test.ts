@@ -5,7 +5,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { packageRoot } from '../../src/package-root.js';
-import { runCli } from '../cli/support.js';
+import { runHere } from '../cli/support.js';
 import { cliPath, LISTENING } from '../support/gateway.js';
 import { eventually, startProcess, type TestScope, tempFolder } from '../support/process.js';
 import { rawUpstream } from '../support/raw-upstream.js';
@@ -65,11 +65,10 @@ test('docs/routing.md', async (t) => {
   assert.ok(COMMANDS.length >= 4);
 
   for (const { command, output } of COMMANDS.filter((each) => each.command.startsWith('switchyard explain'))) {
-    await t.test(command, async (scope) => {
+    await t.test(command, async () => {
       const words = [...command.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '');
       const args = words.slice(1).map((word) => files[word] ?? word);
-      const { code, stderr, stdout } = await runCli(
-        scope,
+      const { code, stderr, stdout } = await runHere(
         args.map((word) => (word === 'http://127.0.0.1:9090' ? admin : word)),
         { env },
       );

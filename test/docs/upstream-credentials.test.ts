@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import { packageRoot } from '../../src/package-root.js';
-import { fileWith, runCli } from '../cli/support.js';
+import { fileWith, runHere } from '../cli/support.js';
 import { startAuthorizationServer } from '../support/authorization-server.js';
 import { startGateway } from '../support/gateway.js';
 import { eventually } from '../support/process.js';
@@ -58,7 +58,7 @@ test('validate prints the warning about passthrough that the page has', async (t
     'switchyard.yaml',
     'auth: { type: bearer, tokens: { ann: a-token-of-ann } }\nmcpServers: { tickets: { url: "https://tickets.example.com/mcp", passthrough: true } }\n',
   );
-  const { code, stderr } = await runCli(t, ['validate', file]);
+  const { code, stderr } = await runHere(['validate', file]);
   assert.equal(code, 0);
   const warning = /^mcpServers\.tickets\.passthrough: .+$/m.exec(PAGE)?.[0] ?? 'none';
   assert.ok(stderr.includes(warning), stderr);

@@ -7,16 +7,19 @@ import { packageRoot } from '../../src/package-root.js';
 import { cliPath, LISTENING } from '../support/gateway.js';
 import { eventually, startProcess } from '../support/process.js';
 import { connectV1, connectV2 } from '../support/sdk-clients.js';
+import { shared } from '../support/shared.js';
 
 /** What a start without a configuration runs, on free ports. */
-const DEMO = [cliPath, 'start', '--port', '0', '--admin-port', '0'];
+const started = shared(async (scope) =>
+  startProcess(scope, process.execPath, [cliPath, 'start', '--port', '0', '--admin-port', '0']),
+);
 
 function runCurl(line: string): { result: { structuredContent: unknown } } {
   return JSON.parse(execFileSync('bash', ['-c', line], { encoding: 'utf8' }));
 }
 
-test('a start without a configuration prints an endpoint, a client entry and a curl line that work', async (t) => {
-  const demo = startProcess(t, process.execPath, DEMO);
+test('a start without a configuration prints an endpoint, a client entry and a curl line that work', async () => {
+  const demo = await started();
   const [, origin, , admin] = await demo.waitForLine(LISTENING);
   const [, command] = await demo.waitForLine(/^\s*(curl .*)$/);
   const { result } = runCurl(command as string);
@@ -32,12 +35,10 @@ test('a start without a configuration prints an endpoint, a client entry and a c
   const metrics = await (await fetch(`${admin}/metrics`)).text();
   const page = readFileSync(join(packageRoot, 'docs/operations.md'), 'utf8');
   for (const [name] of page.matchAll(/\bswitchyard_\w+/g)) assert.ok(metrics.includes(`# TYPE ${name} `), name);
-
-  assert.deepEqual(await demo.stop('SIGTERM'), { code: 0, signal: null });
 });
 
 test('both servers of the demo serve clients of both generations', async (t) => {
-  const demo = startProcess(t, process.execPath, DEMO);
+  const demo = await started();
   const [, origin] = await demo.waitForLine(LISTENING);
   const url = `${origin}/mcp`;
   for (const client of [
@@ -78,4 +79,8 @@ test('both servers of the demo serve clients of both generations', async (t) => 
   );
   assert.match(JSON.stringify(forecast.content), /day 2/);
   assert.deepEqual(progress, [1, 2]);
+});
+
+test('it ends on a signal', async () => {
+  assert.deepEqual(await (await started()).stop('SIGTERM'), { code: 0, signal: null });
 });

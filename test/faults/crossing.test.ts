@@ -1,7 +1,7 @@
 /** What one call leaves behind never reaches another one, whatever its upstream or its client do. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { startGateway } from '../support/gateway.js';
+import { gatewayHere } from '../support/gateway.js';
 import { eventually } from '../support/process.js';
 import { rawUpstream } from '../support/raw-upstream.js';
 import { modernRpc, openSession } from '../support/rpc.js';
@@ -25,7 +25,7 @@ describe('calls on one upstream connection', () => {
       // All in one piece, so that the next call takes the connection while the rest is still to be read.
       answer.response.end(`data: not json\n\n${logEvent('of the first')}${logEvent('of the first')}`);
     });
-    const gateway = await startGateway(scope, { mcpServers: { raw: { url: upstream.url, maxConnections: 1 } } });
+    const gateway = await gatewayHere(scope, { mcpServers: { raw: { url: upstream.url, maxConnections: 1 } } });
     const [one, two] = [await openSession(gateway.url), await openSession(gateway.url)];
     await eventually('the tool is there', async () => {
       const { message } = await one.request('tools/list');
@@ -62,7 +62,7 @@ describe('calls on one upstream connection', () => {
         stream.end();
       }, 20);
     });
-    const gateway = await startGateway(scope, { mcpServers: { raw: { url: upstream.url, maxConnections: 2 } } });
+    const gateway = await gatewayHere(scope, { mcpServers: { raw: { url: upstream.url, maxConnections: 2 } } });
     await eventually('calls succeed', async () => {
       const { message } = await modernRpc(gateway.url, 'tools/call', {
         name: 'raw__call',

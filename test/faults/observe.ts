@@ -1,14 +1,14 @@
-import type { RunningGateway } from '../support/gateway.js';
+import type { GatewayAddresses } from '../support/gateway.js';
 import { eventually } from '../support/process.js';
 import type { Message } from '../support/rpc.js';
 
 /** The document of `/stats`. */
-export async function statsOf(gateway: RunningGateway): Promise<Message> {
+export async function statsOf(gateway: GatewayAddresses): Promise<Message> {
   return (await fetch(`${gateway.adminUrl}/stats`)).json();
 }
 
 /** Waits until the gateway holds no request and no upstream call any more. */
-export async function idle(gateway: RunningGateway, timeoutMs = 15_000): Promise<Message> {
+export async function idle(gateway: GatewayAddresses, timeoutMs = 15_000): Promise<Message> {
   return eventually(
     'nothing is in flight',
     async () => {
@@ -23,6 +23,6 @@ export async function idle(gateway: RunningGateway, timeoutMs = 15_000): Promise
 }
 
 /** Waits until the catalog has something from each upstream. */
-export async function listed(gateway: RunningGateway): Promise<void> {
+export async function listed(gateway: GatewayAddresses): Promise<void> {
   await eventually('the upstreams are listed', async () => (await statsOf(gateway)).catalog.undiscovered.length === 0);
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { startGateway } from '../support/gateway.js';
+import { gatewayHere } from '../support/gateway.js';
 import { eventually } from '../support/process.js';
 import { rawUpstream } from '../support/raw-upstream.js';
 import { type Message, modernRpc, openSession } from '../support/rpc.js';
@@ -26,7 +26,7 @@ describe('a stopped upstream', () => {
     it(`times out, frees everything, and serves again when it goes on (${transport})`, async (scope) => {
       const server = transport === 'http' ? await countingHttp(scope, 'legacy') : await countingStdio(scope, 'legacy');
       const entry = { ...server.entry, requestTimeoutMs: 500 };
-      const gateway = await startGateway(scope, { mcpServers: { one: entry } });
+      const gateway = await gatewayHere(scope, { mcpServers: { one: entry } });
       await listed(gateway);
       const session = await openSession(gateway.url);
       const echo = () => session.request('tools/call', { name: 'one__echo', arguments: { text: 'x' } });
@@ -46,7 +46,7 @@ describe('a stopped upstream', () => {
 describe('an upstream that cannot be reached', () => {
   it('is left alone after five refusals, probed once at a time, and used again', async (scope) => {
     const upstream = await rawUpstream(scope, (_, answer) => answer.result({ content: [] }));
-    const gateway = await startGateway(scope, { mcpServers: { raw: { url: upstream.url } } });
+    const gateway = await gatewayHere(scope, { mcpServers: { raw: { url: upstream.url } } });
     await listed(gateway);
     const call = () => modernRpc(gateway.url, 'tools/call', { name: 'raw__call', arguments: {} });
     assert.notEqual((await call()).message.result, undefined);
@@ -87,7 +87,7 @@ describe('an upstream that cannot be reached', () => {
 
 describe('a stdio child', () => {
   it('that ends again and again is down, says so at once, and holds up nobody else', async (scope) => {
-    const gateway = await startGateway(scope, {
+    const gateway = await gatewayHere(scope, {
       mcpServers: {
         bad: { command: process.execPath, args: [child, 'exit'] },
         good: { command: process.execPath, args: [child, 'plain'] },
@@ -102,7 +102,7 @@ describe('a stdio child', () => {
 
   it('that does not read is busy once its pipe and queue are full, and works again after', async (scope) => {
     const server = await countingStdio(scope, 'legacy');
-    const gateway = await startGateway(scope, {
+    const gateway = await gatewayHere(scope, {
       mcpServers: { one: { ...server.entry, requestTimeoutMs: 3_000, maxQueue: 0 } },
       limits: { maxPipeBytes: 262_144 },
     });
@@ -123,7 +123,7 @@ describe('a stdio child', () => {
 
   it('takes one call at a time where told so, lets as many wait as may, and refuses the rest', async (scope) => {
     const server = await countingStdio(scope, 'legacy');
-    const gateway = await startGateway(scope, {
+    const gateway = await gatewayHere(scope, {
       mcpServers: { one: { ...server.entry, requestTimeoutMs: 1_000, maxConnections: 1, maxQueue: 8 } },
     });
     await listed(gateway);

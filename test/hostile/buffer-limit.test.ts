@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { describe, it } from 'node:test';
 import { idle, listed, statsOf } from '../faults/observe.js';
-import { type RunningGateway, startGateway } from '../support/gateway.js';
+import { type GatewayAddresses, gatewayHere, startGateway } from '../support/gateway.js';
 import { eventually, type TestScope } from '../support/process.js';
 import { rawRequest } from '../support/raw-http.js';
 import { type Answer, rawUpstream, type Script } from '../support/raw-upstream.js';
@@ -20,15 +20,15 @@ async function start(
   frontEnd: 'uws' | 'node',
   script: Script,
   limits: object = {},
-): Promise<RunningGateway> {
+): Promise<GatewayAddresses> {
   const upstream = await rawUpstream(scope, script);
   const mcpServers = { peer: { url: upstream.url } };
-  const gateway = await startGateway(scope, { mcpServers, limits: { maxBufferedBytes: MAX, ...limits } }, { frontEnd });
+  const gateway = await gatewayHere(scope, { mcpServers, limits: { maxBufferedBytes: MAX, ...limits } }, { frontEnd });
   await listed(gateway);
   return gateway;
 }
 
-function call(gateway: RunningGateway, args: object = {}): Promise<RpcReply> {
+function call(gateway: GatewayAddresses, args: object = {}): Promise<RpcReply> {
   const message = modernMessage('tools/call', { name: 'peer__call', arguments: args });
   return rpc(gateway.url, message, modernHeaders(message));
 }
@@ -39,7 +39,7 @@ function begin(id: number, { response }: Answer, bytes: number): void {
   response.write(`{"jsonrpc":"2.0","id":${id},"error":{"code":1,"message":"`.padEnd(bytes, 'x'));
 }
 
-async function emptied(gateway: RunningGateway): Promise<void> {
+async function emptied(gateway: GatewayAddresses): Promise<void> {
   await eventually('everything is given back', async () => (await statsOf(gateway)).buffers.bytes === 0);
 }
 
@@ -47,7 +47,7 @@ for (const frontEnd of ['uws', 'node'] as const) {
   describe(`${frontEnd}: limits.maxBufferedBytes`, () => {
     it('ends the largest answers, while small calls go on', async (t) => {
       const open: Answer[] = [];
-      const gateway = await start(t, frontEnd, ({ message }, answer) => {
+      const upstream = await rawUpstream(t, ({ message }, answer) => {
         const { kib } = message.params.arguments;
         if (kib === undefined) answer.result({ content: [] });
         else {
@@ -55,6 +55,9 @@ for (const frontEnd of ['uws', 'node'] as const) {
           open.push(answer);
         }
       });
+      const config = { mcpServers: { peer: { url: upstream.url } }, limits: { maxBufferedBytes: MAX } };
+      const gateway = await startGateway(t, config, { frontEnd });
+      await listed(gateway);
       const held = [200, 200, 200].map((kib) => call(gateway, { kib }));
       await eventually('three answers have begun', async () => (await statsOf(gateway)).buffers.bytes > 600 * KIB);
       assert.doesNotMatch(gateway.output, /maxBufferedBytes/);

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { SignJWT } from 'jose';
 import { openAnswer } from '../support/event-stream.js';
-import { startGateway } from '../support/gateway.js';
+import { gatewayHere } from '../support/gateway.js';
 import { eventually } from '../support/process.js';
 import { type Answer, rawUpstream } from '../support/raw-upstream.js';
 import { modernHeaders, modernMessage, modernRpc, openSession, rpc } from '../support/rpc.js';
@@ -42,7 +42,7 @@ describe('the result of a task', () => {
       },
       { family: 'modern', capabilities: { extensions: { [TASKS]: {} } } },
     );
-    const gateway = await startGateway(scope, { auth: AUTH, mcpServers: { raw: { url: upstream.url } }, routes });
+    const gateway = await gatewayHere(scope, { auth: AUTH, mcpServers: { raw: { url: upstream.url } }, routes });
     const high = { ...declared, headers: await bearer('work') };
     const low = { ...declared, headers: await bearer('other') };
     const created = await eventually('the task is made', async () => {
@@ -72,7 +72,7 @@ describe('the result of a task', () => {
     const first = await rawUpstream(scope, script, options);
     const second = await rawUpstream(scope, script, options);
     const endpoints = [{ url: first.url }, { url: second.url }];
-    const gateway = await startGateway(scope, { mcpServers: { raw: { endpoints } } });
+    const gateway = await gatewayHere(scope, { mcpServers: { raw: { endpoints } } });
     const created = await eventually('the task is made', async () => {
       const { message } = await modernRpc(gateway.url, 'tools/call', { name: 'raw__call', arguments: {} }, declared);
       return message.result ?? null;
@@ -88,7 +88,7 @@ describe('the result of a task', () => {
   });
 
   it('of 2025-11-25 neither', async (scope) => {
-    const gateway = await startGateway(scope, {
+    const gateway = await gatewayHere(scope, {
       auth: AUTH,
       mcpServers: { tasks: { command: process.execPath, args: [tasksServer] } },
       routes,
@@ -122,7 +122,7 @@ describe('an update of a resource', () => {
       else answer.result({});
     };
     const upstream = await rawUpstream(scope, script, { capabilities: { resources: { subscribe: true } }, streams });
-    const gateway = await startGateway(scope, {
+    const gateway = await gatewayHere(scope, {
       auth: AUTH,
       mcpServers: { files: { url: upstream.url } },
       routes: [{ match: { resources: ['file:///secret/**'] }, requiredScopes: ['secret'], whenDenied: 'challenge' }],
@@ -171,7 +171,7 @@ describe('a method that is passed through', () => {
   it('is covered by rules without match and by rules for methods', async (scope) => {
     const upstream = await rawUpstream(scope, (_request, answer) => answer.result({ content: [] }));
     for (const match of [undefined, { methods: ['own/*'] }]) {
-      const gateway = await startGateway(scope, {
+      const gateway = await gatewayHere(scope, {
         auth: AUTH,
         mcpServers: { raw: { url: upstream.url, methods: ['own/*', 'other/*'] } },
         routes: [{ ...(match === undefined ? {} : { match }), requiredScopes: ['use'], whenDenied: 'challenge' }],
@@ -197,7 +197,7 @@ describe('a server whose lists are not known', () => {
     const listless = await rawUpstream(scope, () => {}, { tools: [] });
     // It shakes hands and never lists its prompts.
     const hanging = await rawUpstream(scope, () => {}, { tools: [], capabilities: { prompts: {} } });
-    const gateway = await startGateway(scope, {
+    const gateway = await gatewayHere(scope, {
       auth: AUTH,
       catalog: { startupWaitMs: 0 },
       mcpServers: { admin: { url: hanging.url }, open: { url: upstream.url }, empty: { url: listless.url } },
@@ -246,7 +246,7 @@ describe('the name of a protected tool', () => {
     const upstream = await rawUpstream(scope, (_request, answer) => answer.result({ content: [] }), { tools });
     const open = await rawUpstream(scope, (_request, answer) => answer.result({ content: [] }));
     for (const frontEnd of ['uws', 'node'] as const) {
-      const gateway = await startGateway(
+      const gateway = await gatewayHere(
         scope,
         {
           auth: AUTH,

@@ -4,15 +4,10 @@ import { createServer } from 'node:http';
 import { describe, it } from 'node:test';
 import { idle, listed, statsOf } from '../faults/observe.js';
 import { type RunningGateway, startGateway } from '../support/gateway.js';
-import { eventually, type TestScope } from '../support/process.js';
-import {
-  type Answer,
-  type RawUpstream,
-  type ReceivedRequest,
-  rawUpstream,
-  type Script,
-} from '../support/raw-upstream.js';
+import { eventually } from '../support/process.js';
+import { type Answer, type ReceivedRequest, rawUpstream, type Script } from '../support/raw-upstream.js';
 import { modernHeaders, modernMessage, type RpcReply, rpc } from '../support/rpc.js';
+import { shared } from '../support/shared.js';
 import { initialize, openWebSocket } from '../support/transports.js';
 
 const MIB = 1024 * 1024;
@@ -94,21 +89,15 @@ const ROWS: readonly Row[] = [
   },
 ];
 
-async function startPair(
-  scope: TestScope,
-  frontEnd: 'uws' | 'node',
-  script: Script,
-  limits: object = {},
-): Promise<{ gateway: RunningGateway; upstream: RawUpstream }> {
-  const upstream = await rawUpstream(scope, script);
-  const config = {
-    mcpServers: { peer: { url: upstream.url } },
-    limits: { maxLineBytes: MAX_WHOLE, ...limits },
-  };
+/** A gateway before an upstream that does with calls what the test says at the moment. */
+const pair = shared(async (scope, frontEnd: 'uws' | 'node') => {
+  const calls: { script: Script } = { script: (_request, answer) => answer.result({}) };
+  const upstream = await rawUpstream(scope, (request, answer) => calls.script(request, answer));
+  const config = { mcpServers: { peer: { url: upstream.url } }, limits: { maxLineBytes: MAX_WHOLE } };
   const gateway = await startGateway(scope, config, { frontEnd });
   await listed(gateway);
-  return { gateway, upstream };
-}
+  return { calls, upstream, gateway };
+});
 
 function call(gateway: RunningGateway, args: object = {}): Promise<RpcReply> {
   const message = modernMessage('tools/call', { name: 'peer__call', arguments: args });
@@ -117,12 +106,11 @@ function call(gateway: RunningGateway, args: object = {}): Promise<RpcReply> {
 
 for (const frontEnd of ['uws', 'node'] as const) {
   describe(`${frontEnd}: answers without an end`, () => {
-    it('are refused one by one, and what was held goes back', async (t) => {
-      let current: Row = ROWS[0]!;
-      const { gateway, upstream } = await startPair(t, frontEnd, (request, answer) => current.send(request, answer));
+    it('are refused one by one, and what was held goes back', async () => {
+      const { calls, upstream, gateway } = await pair(frontEnd);
       const { rssBytes } = (await statsOf(gateway)).process;
       for (const row of ROWS) {
-        current = row;
+        calls.script = row.send;
         const aborted = upstream.aborted;
         const replies = await Promise.all(Array.from({ length: CALLS }, () => call(gateway)));
         for (const { message } of replies) assert.equal(message.error.data.code, row.code, row.name);
@@ -135,8 +123,9 @@ for (const frontEnd of ['uws', 'node'] as const) {
       }
     });
 
-    it('cost what they hold, however small their chunks are', async (t) => {
-      const { gateway, upstream } = await startPair(t, frontEnd, (request, answer) => {
+    it('cost what they hold, however small their chunks are', async () => {
+      const { calls, upstream, gateway } = await pair(frontEnd);
+      calls.script = (request, answer) => {
         answer.response.writeHead(200, { 'content-type': JSON_TYPE, 'transfer-encoding': 'chunked' });
         answer.response.flushHeaders();
         const { socket } = answer;
@@ -149,20 +138,21 @@ for (const frontEnd of ['uws', 'node'] as const) {
           else socket.once('drain', pump);
         };
         pump();
-      });
+      };
+      const { aborted } = upstream;
       const { rssBytes } = (await statsOf(gateway)).process;
       const replies = await Promise.all(Array.from({ length: CALLS }, () => call(gateway)));
       for (const { message } of replies) assert.equal(message.error.data.code, TOO_LARGE);
-      await eventually('the upstream is let go', () => upstream.aborted >= CALLS);
+      await eventually('the upstream is let go', () => upstream.aborted >= aborted + CALLS);
       const { buffers, process } = await idle(gateway);
       assert.equal(buffers.bytes, 0);
       assert.ok(process.rssBytes < rssBytes + RSS_NOISE, `${process.rssBytes} bytes after ${rssBytes}`);
     });
 
     it('are bounded for clients that need them whole, too', async (t) => {
-      const { gateway } = await startPair(t, frontEnd, (request, answer) =>
-        endless(answer, 200, SSE, `data: {"jsonrpc":"2.0","id":${request.message.id},"result":{"x":"`, LONG),
-      );
+      const { calls, gateway } = await pair(frontEnd);
+      calls.script = (request, answer) =>
+        endless(answer, 200, SSE, `data: {"jsonrpc":"2.0","id":${request.message.id},"result":{"x":"`, LONG);
       const client = await openWebSocket(t, gateway.origin);
       await initialize(client);
       const { error } = await client.request('tools/call', { name: 'peer__call', arguments: {} });

@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { createGateway, type Gateway, type GatewayConfig } from '../../src/index.js';
 import { openAnswer } from '../support/event-stream.js';
-import { startGateway } from '../support/gateway.js';
+import { gatewayHere, startGateway } from '../support/gateway.js';
 import { eventually, type TestScope } from '../support/process.js';
 import { type Message, modernRpc, rpc } from '../support/rpc.js';
 import { getStream, listenStream, URI } from './listeners.js';
@@ -178,7 +178,7 @@ for (const frontEnd of ['uws', 'node'] as const) {
     });
 
     it('takes no revocation from a page in a browser', async (scope) => {
-      const gateway = await startGateway(scope, { auth: AUTH, mcpServers: { up: WATCHED } }, { frontEnd });
+      const gateway = await gatewayHere(scope, { auth: AUTH, mcpServers: { up: WATCHED } }, { frontEnd });
       const attempts: [headers: Record<string, string>, status: number][] = [
         [{ origin: 'https://evil.example' }, 403],
         [{ origin: 'null' }, 403],

@@ -9,6 +9,7 @@ import { type RunningGateway, startGateway } from '../support/gateway.js';
 import { eventually, type TestScope } from '../support/process.js';
 import { type Answer, type ReceivedRequest, rawUpstream } from '../support/raw-upstream.js';
 import { modernRpc, openSession, rpc } from '../support/rpc.js';
+import { shared } from '../support/shared.js';
 import { initialize, openWebSocket } from '../support/transports.js';
 
 const SECRET = 'the secret itself';
@@ -99,12 +100,12 @@ const config = (url: string) => ({
   ],
 });
 
-async function setUp(scope: TestScope, kind: readonly [frontEnd: 'uws' | 'node', decoder: string]) {
+const setUp = shared(async (scope, frontEnd: 'uws' | 'node', decoder: string) => {
   const capabilities = { resources: { subscribe: true }, completions: {} };
   const upstream = await rawUpstream(scope, script, { capabilities });
   const gateway = await startGateway(scope, config(upstream.url), {
-    frontEnd: kind[0],
-    env: { SWITCHYARD_DECODER: kind[1] },
+    frontEnd,
+    env: { SWITCHYARD_DECODER: decoder },
   });
   const high = await openSession(gateway.url, { headers: bearer('high') });
   await eventually('the resources are listed', async () => {
@@ -112,7 +113,7 @@ async function setUp(scope: TestScope, kind: readonly [frontEnd: 'uws' | 'node',
     return message.result.resources.length > 0;
   });
   return { gateway, upstream, high };
-}
+});
 
 const bearer = (who: string) => ({ authorization: `Bearer token-of-${who}` });
 
@@ -157,7 +158,8 @@ for (const kind of [
 ] as const) {
   describe(`a protected resource under other spellings (${kind.join(', ')})`, () => {
     it('is not reached without the scope, whatever names it', async (scope) => {
-      const { gateway, upstream } = await setUp(scope, kind);
+      const { gateway, upstream } = await setUp(kind[0], kind[1]);
+      const before = upstream.requests.length;
       for (const [name, ask] of Object.entries(await ways(scope, gateway))) {
         for (const [uri] of DETOURS) {
           const answer = await ask(uri);
@@ -168,14 +170,14 @@ for (const kind of [
           assert.ok(refused || acknowledged, `${name} ${JSON.stringify(uri)}: ${answer}`);
         }
       }
-      const named = upstream.requests.filter(({ message }) =>
-        /^(resources\/(read|sub|unsub)|compl)/.test(message?.method),
-      );
+      const named = upstream.requests
+        .slice(before)
+        .filter(({ message }) => /^(resources\/(read|sub|unsub)|compl)/.test(message?.method));
       assert.deepEqual(named, [], 'nothing of it came to the upstream');
     });
 
-    it('is reached with the scope, in its normal form, or refused with a reason', async (scope) => {
-      const { upstream, high } = await setUp(scope, kind);
+    it('is reached with the scope, in its normal form, or refused with a reason', async () => {
+      const { upstream, high } = await setUp(kind[0], kind[1]);
       for (const [uri, sent] of DETOURS) {
         const before = upstream.received('resources/read').length;
         const { status, message } = await high.request('resources/read', { uri });
@@ -196,8 +198,8 @@ for (const kind of [
       }
     });
 
-    it('other resources keep their spelling where servers may tell it apart', async (scope) => {
-      const { gateway, upstream } = await setUp(scope, kind);
+    it('other resources keep their spelling where servers may tell it apart', async () => {
+      const { gateway, upstream } = await setUp(kind[0], kind[1]);
       const low = await openSession(gateway.url, { headers: bearer('low') });
       for (const [uri, sent] of [
         // What an upstream lists is its own business, also where nobody else could read it alike.

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { listed, statsOf } from '../faults/observe.js';
-import { startGateway } from '../support/gateway.js';
+import { gatewayHere } from '../support/gateway.js';
 import { eventually } from '../support/process.js';
 import { type Answer, rawUpstream } from '../support/raw-upstream.js';
 import { modernRpc, openSession, type RpcReply } from '../support/rpc.js';
@@ -20,7 +20,7 @@ describe('calls at once', () => {
   it('of one client are as many as allowed, over all workers, and every end of a call makes room', async (t) => {
     const open: Answer[] = [];
     const upstream = await rawUpstream(t, (_request, answer) => void open.push(answer), { family: 'modern' });
-    const gateway = await startGateway(t, {
+    const gateway = await gatewayHere(t, {
       workers: 4,
       auth: {
         type: 'bearer',
@@ -88,7 +88,7 @@ describe('calls at once', () => {
         else answer.response.writeHead(202).end();
       });
     const [first, second] = [await upstreamOf('first'), await upstreamOf('second')];
-    const gateway = await startGateway(t, {
+    const gateway = await gatewayHere(t, {
       mcpServers: { first: { url: first.url, maxConcurrent: 1 }, second: { url: second.url, maxConcurrent: 1 } },
       routes: [
         { name: 'reading', match: { tools: '*__read' }, maxConcurrent: 1 },

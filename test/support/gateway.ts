@@ -1,13 +1,14 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { createGateway, type GatewayConfig } from '../../src/index.js';
 import { type RunningProcess, startProcess, type TestScope, tempFolder } from './process.js';
 
 /** The compiled command line of the same build as this helper, whichever folder that build went to. */
 export const cliPath: string = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 
-/** A gateway that runs as a child process. */
-export interface RunningGateway {
+/** Where a gateway listens. */
+export interface GatewayAddresses {
   /** The MCP endpoint, for example `http://127.0.0.1:40123/mcp`. */
   readonly url: string;
   /** The data port's origin, without a trailing slash. */
@@ -15,6 +16,10 @@ export interface RunningGateway {
   readonly port: number;
   /** The admin listener's origin, without a trailing slash. */
   readonly adminUrl: string;
+}
+
+/** A gateway that runs as a child process. */
+export interface RunningGateway extends GatewayAddresses {
   /** The configuration file; rewrite it to test a reload. */
   readonly configFile: string;
   readonly process: RunningProcess;
@@ -71,5 +76,36 @@ export async function startGateway(
     async stop(signal = 'SIGTERM') {
       return (await gateway.stop(signal, 30_000)).code;
     },
+  };
+}
+
+/**
+ * Starts a gateway within this process on ephemeral ports, for a third of the processor time of {@link startGateway}: for tests
+ * that need neither its process, nor its output, nor its file. It is stopped when the test ends.
+ */
+export async function gatewayHere(
+  scope: TestScope,
+  config: object,
+  { frontEnd }: Pick<StartGatewayOptions, 'frontEnd'> = {},
+): Promise<GatewayAddresses> {
+  const { limits, ...rest }: GatewayConfig = config;
+  const gateway = createGateway({
+    log: { level: 'silent' },
+    ...rest,
+    // What a test has left in flight ends with it.
+    limits: { drainMs: 0, ...limits },
+    port: 0,
+    admin: { port: 0 },
+    ...(frontEnd === undefined ? {} : { frontEnd }),
+  });
+  scope.after(() => gateway.stop());
+  await gateway.start();
+  const url = gateway.url as string;
+  const { port, host } = gateway.adminAddress as { port: number; host: string };
+  return {
+    url,
+    origin: new URL(url).origin,
+    port: Number(new URL(url).port),
+    adminUrl: `http://${host}:${port}`,
   };
 }

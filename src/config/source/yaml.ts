@@ -1,14 +1,5 @@
-import {
-  type Alias,
-  type Document,
-  isAlias,
-  isMap,
-  isScalar,
-  isSeq,
-  type Node,
-  parseDocument,
-  type YAMLMap,
-} from 'yaml';
+import { createRequire } from 'node:module';
+import type { Alias, Document, Node, YAMLMap } from 'yaml';
 import {
   LineIndex,
   type Position,
@@ -19,6 +10,9 @@ import {
   SourceError,
   type SourceNode,
 } from './index.js';
+
+/** Loaded by the first YAML file: every gateway and every command would load it. */
+let yaml: typeof import('yaml') | null = null;
 
 /** The parser's own messages can quote the text, so each kind of fault has its sentence here. */
 const SENTENCES: Readonly<Record<string, string>> = {
@@ -46,6 +40,7 @@ const SENTENCES: Readonly<Record<string, string>> = {
 };
 
 interface Context {
+  readonly yaml: typeof import('yaml');
   readonly document: Document;
   readonly lines: LineIndex;
   readonly budget: SourceBudget;
@@ -57,13 +52,14 @@ interface Context {
  */
 export function readYaml(text: string): SourceNode {
   const lines = new LineIndex(text);
-  const document = parseDocument(text, { prettyErrors: false, uniqueKeys: false, strict: true });
+  yaml ??= createRequire(import.meta.url)('yaml') as typeof import('yaml');
+  const document = yaml.parseDocument(text, { prettyErrors: false, uniqueKeys: false, strict: true });
   const fault = document.errors[0] ?? document.warnings[0];
   if (fault !== undefined) {
     throw new SourceError(lines.position(fault.pos[0]), SENTENCES[fault.code] ?? 'this is not valid YAML');
   }
   if (document.contents === null) return { kind: 'object', at: { line: 1, column: 1 }, entries: [] };
-  return convert(document.contents as Node, { document, lines, budget: new SourceBudget() }, 0);
+  return convert(document.contents as Node, { yaml, document, lines, budget: new SourceBudget() }, 0);
 }
 
 function place(node: Node, context: Context): Position | null {
@@ -80,6 +76,7 @@ function convert(node: Node | null, context: Context, depth: number): SourceNode
   if (node === null) return { kind: 'scalar', at: null, value: null };
   const at = place(node, context);
   context.budget.spend(depth, at);
+  const { isAlias, isMap, isScalar, isSeq } = context.yaml;
   if (isAlias(node)) return convert(resolve(node, context), context, depth + 1);
   if (isSeq(node)) {
     return { kind: 'array', at, items: node.items.map((item) => convert(item as Node | null, context, depth + 1)) };
@@ -98,7 +95,7 @@ function convertMap(map: YAMLMap, context: Context, depth: number): SourceEntry[
   for (const pair of map.items) {
     const keyNode = pair.key as Node;
     const keyAt = place(keyNode, context);
-    if (!isScalar(keyNode) || keyNode.value === null || typeof keyNode.value === 'object') {
+    if (!context.yaml.isScalar(keyNode) || keyNode.value === null || typeof keyNode.value === 'object') {
       throw new SourceError(keyAt, SENTENCES['NON_STRING_KEY'] as string);
     }
     const key = String(keyNode.value);

@@ -1,7 +1,10 @@
 /** Checks passwords against hashes of scrypt and bcrypt. Each check takes tens of milliseconds of a processor. */
 import { scryptSync, timingSafeEqual } from 'node:crypto';
-import { compareSync } from 'bcryptjs';
+import { createRequire } from 'node:module';
 import { MAX_SCRYPT_BYTES, parseScrypt } from '../../shared/scrypt-hash.js';
+
+/** Loaded by the first hash of bcrypt: most configurations have none, and each gateway would load it twice. */
+let bcrypt: typeof import('bcryptjs') | null = null;
 
 /** A password and the hash that it may have. */
 export interface PasswordCheck {
@@ -21,7 +24,8 @@ const BCRYPT_BYTES = 72;
 /** Whether a password has that hash. */
 export function checkPassword({ hash, password }: PasswordCheck): boolean {
   if (!hash.startsWith('$scrypt$')) {
-    const isRight = compareSync(password, hash);
+    bcrypt ??= createRequire(import.meta.url)('bcryptjs') as typeof import('bcryptjs');
+    const isRight = bcrypt.compareSync(password, hash);
     return isRight && Buffer.byteLength(password) <= BCRYPT_BYTES;
   }
   const parsed = parseScrypt(hash);

@@ -4,9 +4,7 @@ import type { Snapshot } from '../../config/snapshot.js';
 import type { ExchangeTable } from '../exchange/table.js';
 import { MALFORMED } from './http/answers.js';
 import type { FrontEnd, FrontEndKind, FrontEndLog, FrontHandler } from './http/handler.js';
-import { NodeFrontEnd } from './node/index.js';
 import { loadUws } from './uws/binding.js';
-import { UwsFrontEnd } from './uws/index.js';
 
 const UNSEEN =
   'Without the native addon, or where it cannot see what uWebSockets.js reads, the framing of chunked bodies cannot be checked.';
@@ -48,15 +46,22 @@ export async function openFrontEnd(
     if (reason !== null) {
       log?.warn(`uWebSockets.js cannot serve here, node:http does instead, several times slower: ${reason}`);
     }
-    return NodeFrontEnd.open(snapshot, handler, table);
+    return openNode(snapshot, handler, table);
   }
+  const { UwsFrontEnd } = await import('./uws/index.js');
   const front = await UwsFrontEnd.open(snapshot, handler, table);
   if (front.takesChunks) return front;
   if (snapshot.frontEnd === 'auto') {
     await front.close();
     log?.warn(`node:http serves instead of uWebSockets.js, several times slower. ${UNSEEN}`);
-    return NodeFrontEnd.open(snapshot, handler, table);
+    return openNode(snapshot, handler, table);
   }
   log?.warn(`Requests with chunked bodies are refused with 411; frontEnd: node takes them. ${UNSEEN}`);
   return front;
+}
+
+/** Only the front end that serves is loaded. */
+async function openNode(snapshot: Snapshot, handler: FrontHandler, table: ExchangeTable): Promise<FrontEnd> {
+  const { NodeFrontEnd } = await import('./node/index.js');
+  return NodeFrontEnd.open(snapshot, handler, table);
 }

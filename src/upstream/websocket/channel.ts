@@ -1,7 +1,8 @@
 /** WebSocket (RFC 6455) with sub-protocol `mcp`: one JSON-RPC message a text frame. */
 import type { ClientRequest, IncomingMessage } from 'node:http';
+import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
-import { WebSocket } from 'ws';
+import type { WebSocket } from 'ws';
 import { isReservedHeader } from '../../config/reserved-headers.js';
 import type { UrlEndpointSnapshot } from '../../config/snapshot.js';
 import type { Exchange } from '../../request/exchange/index.js';
@@ -45,6 +46,9 @@ export interface WebSocketTarget {
 
 /** A received message: text, a binary one, which is no message of MCP, or one that was not held. */
 type Frame = Buffer | { readonly binary: Buffer } | SkippedMessage;
+
+/** Loaded by the first connection: most configurations have none. */
+let library: typeof import('ws') | null = null;
 
 const SUB_PROTOCOL = 'mcp';
 /** Unanswered pings in a row after which the peer counts as dead. */
@@ -116,7 +120,8 @@ export class WebSocketChannel implements Channel, PushedSource<Frame>, LongMessa
   /** @param hops redirects that were followed before */
   #connect(url: URL, hops: Count): WebSocket {
     const target = this.#target;
-    const socket = new WebSocket(url, [SUB_PROTOCOL], {
+    library ??= createRequire(import.meta.url)('ws') as typeof import('ws');
+    const socket = new library.WebSocket(url, [SUB_PROTOCOL], {
       headers: target.headers,
       handshakeTimeout: target.connectTimeoutMs,
       maxPayload: target.maxMessageBytes,
@@ -345,7 +350,7 @@ class FrameWriter extends OutboundBatch {
   }
 
   protected send(): void {
-    if (this.#socket.readyState !== WebSocket.OPEN) return;
+    if (this.#socket.readyState !== this.#socket.OPEN) return;
     this.#stream?.cork();
     for (const message of this.messages) if (message !== null) this.#socket.send(message, TEXT, ignore);
     this.#stream?.uncork();
