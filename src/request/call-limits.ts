@@ -22,6 +22,10 @@ export interface CallLimitParts {
   };
   readonly concurrency: Pick<Concurrency, 'beginRequest'>;
   readonly counters: Pick<Counters, 'add'>;
+  readonly tokens: {
+    /** Gives back the rate-limit tokens of a call that is not sent. */
+    giveBack(exchange: Exchange): void;
+  };
   readonly write: {
     /** Ends the exchange with an error. */
     fail(exchange: Exchange, code: ErrorCode): void;
@@ -44,13 +48,14 @@ export class CallLimits {
 
   /** Counts a call from now until its request is answered. @returns false when a limit is reached: the call is refused */
   admit(exchange: Exchange): boolean {
-    const { concurrency, config, counters, routes, write } = this.#parts;
+    const { concurrency, config, counters, routes, tokens, write } = this.#parts;
     const { client, verdict } = exchange;
     const rules = config.current.concurrency;
     const route = verdict.route < 0 ? null : routes.routeOf(verdict);
     const full = concurrency.beginRequest(client, verdict.subject, rules, route);
     if (full === null) return true;
     counters.add(COUNTER[full]);
+    tokens.giveBack(exchange);
     exchange.call.retryAfterMs = FULL_RETRY_MS;
     exchange.call.detail = sentence(full, rules, route);
     write.fail(exchange, 'GW_CONCURRENCY');

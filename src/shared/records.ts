@@ -6,7 +6,7 @@
 import { type CodeOf, codes } from '../codes.js';
 import { CALL_BUCKET_WORDS } from './call-buckets.js';
 
-export const RECORD_VERSION = 5;
+export const RECORD_VERSION = 6;
 
 /** Purpose of a request record. */
 export const Ask = codes('Ask', {

@@ -13,6 +13,10 @@ export interface SheddingParts {
     /** The route of a verdict, by the rules it was made under; null = none, or they are forgotten. */
     routeOf(verdict: VerdictRecord): Pick<RouteSnapshot, 'priority'> | null;
   };
+  readonly tokens: {
+    /** Gives back the rate-limit tokens of a call that is not sent. */
+    giveBack(exchange: Exchange): void;
+  };
   readonly write: {
     /** Ends the exchange with an error. */
     fail(exchange: Exchange, code: ErrorCode): void;
@@ -36,9 +40,11 @@ export class Shedding {
 
   /** Refuses a call by the priority of its route, before it is sent. @returns whether it is refused */
   beforeSending(exchange: Exchange): boolean {
-    const { guard, routes } = this.#parts;
+    const { guard, routes, tokens } = this.#parts;
     if (!guard.isActive || !guard.hasPriorities || !mayHaveRoute(exchange)) return false;
-    return guard.refuses(workOnRoute(exchange, routes.routeOf(exchange.verdict))) && this.#refuse(exchange);
+    if (!guard.refuses(workOnRoute(exchange, routes.routeOf(exchange.verdict)))) return false;
+    tokens.giveBack(exchange);
+    return this.#refuse(exchange);
   }
 
   #refuse(exchange: Exchange): true {
