@@ -1,7 +1,7 @@
 /**
  * What clients get at once and three times the capacity, with the overload guard and without it.
  *
- *     npm run bench:overload -- [--seconds 8] [--factors 1,3] [--padding 17000] [--connections 4000] [--delay 500]
+ *     npm run bench:overload -- [--seconds 8] [--factors 1,3] [--events 40] [--padding 200] [--connections 500] [--delay 100]
  *
  * The capacity is what 64 connections get that call as fast as they are answered. Then calls begin at a fixed rate, whatever
  * becomes of those before (open loop): each takes a free connection; where all are waiting, it counts as not sent. Goodput is answers
@@ -26,10 +26,11 @@ const { values } = parseArgs({
   options: {
     seconds: { type: 'string', default: '8' },
     factors: { type: 'string', default: '1,3' },
-    padding: { type: 'string', default: '17000' },
-    connections: { type: 'string', default: '4000' },
+    padding: { type: 'string', default: '200' },
+    events: { type: 'string', default: '40' },
+    connections: { type: 'string', default: '500' },
     patience: { type: 'string', default: '1000' },
-    delay: { type: 'string', default: '500' },
+    delay: { type: 'string', default: '100' },
   },
 });
 const SECONDS = Number(values.seconds);
@@ -158,7 +159,7 @@ const ms = (times: readonly number[], share: number): string =>
 
 const upstream = startProcess(scope, process.execPath, [
   fileURLToPath(new URL('./upstreams/http.js', import.meta.url)),
-  ...['--tools', '10', '--era', 'both', '--padding', values.padding],
+  ...['--tools', '10', '--era', 'both', '--padding', values.padding, '--events', values.events],
 ]);
 const [, upstreamPort] = await upstream.waitForLine(/listening on (\d+)/);
 /** A gateway, and one call as bytes. */
@@ -168,7 +169,7 @@ async function target(overload: object) {
   const stats = async (): Promise<Message> => (await fetch(`${gateway.adminUrl}/stats`)).json();
   await eventually('the upstream is listed', async () => (await stats()).catalog.tools > 0);
   const session = await openSession(gateway.url);
-  const params = '{"name":"up__echo","arguments":{"text":"x"}}';
+  const params = '{"name":"up__echo","arguments":{"text":"x"},"_meta":{"progressToken":7}}';
   const body = `{"jsonrpc":"2.0","id":100001,"method":"tools/call","params":${params}}`;
   const head = Object.entries({
     host: `127.0.0.1:${gateway.port}`,

@@ -28,6 +28,7 @@
 #include <vector>
 
 #include "chunk-framing.h"
+#include "early-refusals.h"
 #include "head-faults.h"
 
 namespace switchyard {
@@ -47,6 +48,7 @@ struct Library {
   void (*timeout)(int, void* socket, unsigned int seconds) = nullptr;
   int (*is_closed)(int, void* socket) = nullptr;
   int (*is_shut_down)(int, void* socket) = nullptr;
+  int (*poll_events)(void* poll) = nullptr;
 
   bool load(const char* path) {
     void* handle = dlopen(path, RTLD_LAZY | RTLD_NOLOAD);
@@ -58,7 +60,8 @@ struct Library {
                          find(handle, "us_socket_shutdown", &shutdown) && find(handle, "us_socket_close", &close) &&
                          find(handle, "us_socket_timeout", &timeout) &&
                          find(handle, "us_socket_is_closed", &is_closed) &&
-                         find(handle, "us_socket_is_shut_down", &is_shut_down);
+                         find(handle, "us_socket_is_shut_down", &is_shut_down) &&
+                         find(handle, "us_poll_events", &poll_events);
     dlclose(handle);
     return isWhole;
   }
@@ -77,9 +80,16 @@ struct Body {
 };
 
 // Slots of the memory that is shared with JavaScript.
-enum Signal { kReads, kHandled, kDescriptor, kSignals };
+enum Signal { kReads, kHandled, kDescriptor, kAdmitted, kSignals };
 
 constexpr uint32_t kHeadEnd = 0x0d0a0d0a;
+
+// A listener whose gateway may refuse requests early.
+struct Listener {
+  void* context;
+  EarlyRefusals early;
+  napi_ref memory;
+};
 
 // Of one thread, as uSockets' loop is.
 struct Reads {
@@ -103,6 +113,11 @@ struct Reads {
   std::unordered_map<void*, Body> bodies;
   // The last three bytes read before, by descriptor: a head may end in one read and have begun its end in another.
   std::vector<uint32_t> tails;
+  std::vector<Listener> listeners;
+  // By descriptor, the overload in which the parser is known to be at the start of a request: it was given a whole one then.
+  std::vector<int32_t> aligned;
+  Scanner scanner;
+  int32_t spans[kSpanCount];
 };
 
 thread_local Reads* here = nullptr;
@@ -191,6 +206,56 @@ bool has_faults(const Reads* reads, size_t descriptor, uint32_t tail) {
   return hides_bytes(reads->data, reads->length, is_head);
 }
 
+// The memory of the listener that a socket belongs to, if its gateway is overloaded.
+const EarlyRefusals* overloaded(const Reads* reads, void* socket) {
+  const void* context = nullptr;
+  for (const Listener& listener : reads->listeners) {
+    if (listener.early.control[EarlyControl::kEpisode] == 0) continue;
+    if (context == nullptr) context = reads->library.context(0, socket);
+    if (listener.context == context) return &listener.early;
+  }
+  return nullptr;
+}
+
+// How long a connection may be idle, in seconds, as uWebSockets.js has it.
+constexpr unsigned int kIdleSeconds = 10;
+// Of uSockets on libuv: it waits for nothing but bytes of the client.
+constexpr int kOnlyReadable = 1;
+
+// Refuses the request that was read, if it can be refused without the parser; false = the parser gets it.
+//
+// The bytes have to be the start of a request. A connection whose answer is pending, or whose body is being read, is excluded by
+// `pending`. A part of a head that the parser holds back is excluded by `aligned`: the read before was a whole request that the
+// parser was given, after which it holds nothing back, or it was refused here.
+bool refuse_early(Reads* reads, const EarlyRefusals& early, void* socket, size_t descriptor) {
+  const int32_t episode = early.control[EarlyControl::kEpisode];
+  if (descriptor >= reads->aligned.size()) reads->aligned.resize(descriptor * 2 + 64);
+  int32_t& aligned = reads->aligned[descriptor];
+  const bool is_aligned = aligned == episode;
+  aligned = 0;
+  if (has_pending_answer(reads, descriptor)) return false;
+  const size_t start = plain_post(reads->data, reads->length);
+  const size_t length = reads->length - start;
+  if (start == 0 || length > static_cast<size_t>(early.control[EarlyControl::kMaxBody])) return false;
+  aligned = episode;
+  // Bytes of an answer before may wait for the client: nothing must come in between.
+  if (!is_aligned || reads->library.poll_events(socket) != kOnlyReadable) return false;
+  const uint8_t* const body = reads->data + start;
+  const int32_t* const spans = reads->spans;
+  if (reads->scanner.scan(body, length, reads->spans, early.control[EarlyControl::kMaxDepth]) != ScanStatus::ok) return false;
+  bool judged = false;
+  if (!refuses(early, spans, &judged)) {
+    if (judged) reads->signals[kAdmitted] = reads->signals[kReads];
+    return false;
+  }
+  char answer[2048];
+  const size_t id_length = static_cast<size_t>(spans[Span::idEnd] - spans[Span::idStart]);
+  const int size = static_cast<int>(early_answer(early, body + spans[Span::idStart], id_length, answer));
+  if (reads->library.write(0, socket, answer, size, 0) != size) reads->library.close(0, socket, 0, nullptr);
+  else reads->library.timeout(0, socket, kIdleSeconds);
+  return true;
+}
+
 void* on_data(void* socket, char* data, int length) {
   Reads* const reads = here;
   int32_t* const signals = reads->signals;
@@ -205,7 +270,11 @@ void* on_data(void* socket, char* data, int length) {
   const auto body = reads->bodies.empty() ? reads->bodies.end() : reads->bodies.find(socket);
   const bool isBody = body != reads->bodies.end();
   void* result = socket;
-  if (!isBody && reads->library.is_shut_down(0, socket) == 0 && has_faults(reads, descriptor, before)) {
+  const bool isOpen = !isBody && reads->library.is_shut_down(0, socket) == 0;
+  const EarlyRefusals* const early = isOpen ? overloaded(reads, socket) : nullptr;
+  if (early != nullptr && refuse_early(reads, *early, socket, descriptor)) {
+    signals[kHandled] = signals[kReads];
+  } else if (!isBody && reads->library.is_shut_down(0, socket) == 0 && has_faults(reads, descriptor, before)) {
     refuse(reads, socket, descriptor);
   } else if (!isBody || judge(reads, socket, body)) {
     result = reads->parser(socket, data, length);
@@ -226,6 +295,7 @@ struct Search {
   Reads* reads;
   int port;
   bool isFound;
+  void* context;
 };
 
 int port_of(int descriptor) {
@@ -273,12 +343,15 @@ void on_handle(uv_handle_t* handle, void* data) {
   if (port_of(descriptor) != search->port) return;
   void* const socket = handle->data;
   if (socket == nullptr || *static_cast<void**>(socket) != handle || library.poll_descriptor(socket) != descriptor) return;
-  search->isFound = replace(search->reads, library.context(0, socket));
+  search->context = library.context(0, socket);
+  search->isFound = replace(search->reads, search->context);
 }
 
 void on_environment_end(void*) {
   // The listeners are closed with the environment; a late read must not use freed memory.
-  if (here != nullptr) here->bodies.clear();
+  if (here == nullptr) return;
+  here->bodies.clear();
+  here->listeners.clear();
 }
 
 template <typename Element>
@@ -293,7 +366,36 @@ size_t memory_of(napi_env env, napi_value array, Element** out) {
   return length;
 }
 
-// watchReads(library: string, port: number, memory): boolean; memory = { signals, pending, refusal, ended }, see uws-reads.ts.
+template <typename Element>
+Element* view_of(napi_env env, Napi::Object memory, const char* name) {
+  void* view = nullptr;
+  napi_get_typedarray_info(env, memory.Get(name), nullptr, nullptr, &view, nullptr, nullptr);
+  return static_cast<Element*>(view);
+}
+
+// Remembers the memory of a listener (early-refusals.ts), in the place of a closed one at the same address.
+void keep_early(napi_env env, Reads* reads, void* context, Napi::Object memory) {
+  Listener listener = {context, {}, nullptr};
+  EarlyRefusals& early = listener.early;
+  early.control = view_of<int32_t>(env, memory, "control");
+  early.positions = view_of<int8_t>(env, memory, "positions");
+  early.arrivals = view_of<int32_t>(env, memory, "arrivals");
+  early.due = view_of<double>(env, memory, "due");
+  early.shares = view_of<double>(env, memory, "shares");
+  early.refused = view_of<int32_t>(env, memory, "refused");
+  early.answer = view_of<char>(env, memory, "answer");
+  napi_create_reference(env, memory, 1, &listener.memory);
+  for (Listener& known : reads->listeners) {
+    if (known.context != context) continue;
+    napi_delete_reference(env, known.memory);
+    known = listener;
+    return;
+  }
+  reads->listeners.push_back(listener);
+}
+
+// watchReads(library: string, port: number, memory, early): boolean; memory = { signals, pending, refusal, ended }, see
+// uws-reads.ts; early see early-refusals.ts.
 Napi::Value watch_reads(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   uv_loop_t* loop = nullptr;
@@ -317,11 +419,25 @@ Napi::Value watch_reads(const Napi::CallbackInfo& info) {
     napi_add_env_cleanup_hook(env, on_environment_end, nullptr);
     here = reads;
   }
-  Search search = {here, info[1].As<Napi::Number>().Int32Value(), false};
+  Search search = {here, info[1].As<Napi::Number>().Int32Value(), false, nullptr};
   // 0 only checks whether the library has what is needed.
   if (search.port == 0) return Napi::Boolean::New(env, true);
   uv_walk(loop, on_handle, &search);
+  if (search.isFound && info[3].IsObject()) keep_early(env, here, search.context, info[3].As<Napi::Object>());
   return Napi::Boolean::New(env, search.isFound);
+}
+
+// forgetReads(early): the listener is closed.
+Napi::Value forget_reads(const Napi::CallbackInfo& info) {
+  if (here == nullptr || !info[0].IsObject()) return info.Env().Undefined();
+  const int32_t* const control = view_of<int32_t>(info.Env(), info[0].As<Napi::Object>(), "control");
+  for (auto listener = here->listeners.begin(); listener != here->listeners.end(); ++listener) {
+    if (listener->early.control != control) continue;
+    napi_delete_reference(info.Env(), listener->memory);
+    here->listeners.erase(listener);
+    break;
+  }
+  return info.Env().Undefined();
 }
 
 // checkChunks(id: number): 0 = incomplete, 1 = whole, 2 = broken. Called while the head of the request is handled, which
@@ -373,6 +489,7 @@ Napi::Value answer_now(const Napi::CallbackInfo& info) {
 
 void add_uws_reads(Napi::Env env, Napi::Object exports) {
   exports.Set("watchReads", Napi::Function::New(env, watch_reads, "watchReads"));
+  exports.Set("forgetReads", Napi::Function::New(env, forget_reads, "forgetReads"));
   exports.Set("checkChunks", Napi::Function::New(env, check_chunks, "checkChunks"));
   exports.Set("forgetChunks", Napi::Function::New(env, forget_chunks, "forgetChunks"));
   exports.Set("answerNow", Napi::Function::New(env, answer_now, "answerNow"));

@@ -137,7 +137,13 @@ class Gateway implements RunningGateway, AdminSource {
       memory: PROCESS_MEMORY,
       runQueue: new RunQueue(),
     });
-    this.#guard = new OverloadGuard(config, load, counters, new OverloadLogger(logger));
+    this.#guard = new OverloadGuard({
+      config,
+      load,
+      counters,
+      accounting: this.#accounting,
+      log: new OverloadLogger(logger),
+    });
     this.#front = new Front({
       config,
       log: new FrontLog(logger, counters),
@@ -252,7 +258,8 @@ class Gateway implements RunningGateway, AdminSource {
   }
 
   async #listen(snapshot: Snapshot): Promise<void> {
-    this.#frontEnd = await openFrontEnd(snapshot, this.#front.pipeline, this.#table, this.#log.logger);
+    const { logger } = this.#log;
+    this.#frontEnd = await openFrontEnd(snapshot, this.#front.pipeline, this.#table, logger, this.#guard.early);
     this.#listeners.push(this.#frontEnd);
     this.#upstreams.credentials.listening(loopbackOrigin(this.#frontEnd.address));
   }

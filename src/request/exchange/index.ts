@@ -155,6 +155,8 @@ export const MessageFlag = {
   unmetered: 1 << 4,
   /** It has waited for lists that were not there yet (first-lists.ts). */
   waited: 1 << 5,
+  /** The overload guard has judged it when it was read (native/early-refusals.ts). */
+  admitted: 1 << 6,
 } as const;
 
 /** Whom an exchange answers, and how. It moves to another exchange where that one answers the client from then on (handover.ts). */

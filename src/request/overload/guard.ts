@@ -6,17 +6,22 @@
  * It begins at the thresholds of the configuration and is then led by a much smaller delay, so that it neither flaps nor
  * leaves a queue of requests. It ends when nothing had to be refused for a second.
  */
+import { type EarlyAnswer, EarlyRefusals } from '../../../native/early-refusals.js';
 import type { Current } from '../../config/current.js';
 import { SHED_KINDS } from '../../config/schema/overload.js';
-import type { OverloadSnapshot, RouteSnapshot } from '../../config/snapshot.js';
-import { Counter, type Counters } from '../../shared/counters.js';
+import type { LimitsSnapshot, OverloadSnapshot, RouteSnapshot } from '../../config/snapshot.js';
+import { ERRORS, errorNumber } from '../../errors.js';
+import { Counter, type Counters, OutcomeId, Series } from '../../shared/counters.js';
 import type { Count, Milliseconds } from '../../units.js';
+import { mayHaveRoute, Work, workOfMethod } from './kinds.js';
 import type { Load, Resource } from './load.js';
 
 /** Change of the level with a sample at most, in kinds of work, for each unit of {@link Load.drive}. */
 const STEP = 0.15;
 /** Samples without refusals after which the overload is over. */
 const CALM_SAMPLES = 20;
+
+const SHED = errorNumber('GW_SHED');
 
 const COUNTERS = {
   low: Counter.shedLow,
@@ -29,6 +34,7 @@ const COUNTERS = {
 
 /** What the guard reads of the configuration. */
 export interface GuardConfig {
+  readonly limits: Pick<LimitsSnapshot, 'maxBodyBytes' | 'maxDepth'>;
   readonly overload: OverloadSnapshot;
   readonly routes: readonly Pick<RouteSnapshot, 'priority'>[];
 }
@@ -59,17 +65,25 @@ export interface OverloadStatus {
   readonly refused: Count;
 }
 
+/** What {@link OverloadGuard} works with. */
+export interface GuardParts {
+  readonly config: Current<GuardConfig>;
+  readonly load: Load;
+  readonly counters: Pick<Counters, 'add' | 'error' | 'observe' | 'request'>;
+  readonly accounting: {
+    /** Whether every request is logged: then none is refused before it has an exchange. */
+    readonly keepsBodies: boolean;
+  };
+  readonly log: OverloadLog;
+}
+
 /** See the file comment. One per gateway; sampled by the timer that measures the delay. */
 export class OverloadGuard {
-  readonly #config: Current<GuardConfig>;
-  readonly #load: Load;
-  readonly #counters: Pick<Counters, 'add'>;
-  readonly #log: OverloadLog;
+  /** What front ends refuse when they read it, in the same shares. */
+  readonly early = new EarlyRefusals(SHED_KINDS.length);
+  readonly #parts: GuardParts;
   /** Position of each kind of work in the order; -1 = it is never refused. */
   readonly #positions = new Int8Array(SHED_KINDS.length);
-  /** By position: requests since the last sample, and the part of a refusal that is due. */
-  readonly #arrivals = new Int32Array(SHED_KINDS.length);
-  readonly #due = new Float64Array(SHED_KINDS.length);
   #followed: GuardConfig | null = null;
   #hasPriorities = false;
   #reason: Resource | '' = '';
@@ -80,16 +94,13 @@ export class OverloadGuard {
   /** Whether {@link refuses} has to be asked at all. */
   isActive = false;
 
-  constructor(config: Current<GuardConfig>, load: Load, counters: Pick<Counters, 'add'>, log: OverloadLog) {
-    this.#config = config;
-    this.#load = load;
-    this.#counters = counters;
-    this.#log = log;
+  constructor(parts: GuardParts) {
+    this.#parts = parts;
     this.#follow();
   }
 
   get status(): OverloadStatus {
-    const { delayMs, memory, rings } = this.#load;
+    const { delayMs, memory, rings } = this.#parts.load;
     return {
       active: this.isActive,
       reason: this.#reason,
@@ -109,7 +120,7 @@ export class OverloadGuard {
 
   /** `overload.retryAfterMs`. */
   get retryAfterMs(): Milliseconds {
-    return this.#config.current.overload.retryAfterMs;
+    return this.#parts.config.current.overload.retryAfterMs;
   }
 
   /**
@@ -120,14 +131,16 @@ export class OverloadGuard {
   refuses(work: number): boolean {
     const position = work < 0 ? -1 : this.#positions[work]!;
     if (position < 0) return false;
-    this.#arrivals[position]! += 1;
-    const due = this.#due[position]! + Math.min(1, Math.max(0, this.#level - position));
+    const { counters } = this.#parts;
+    const { early } = this;
+    early.arrivals[position]! += 1;
+    const due = early.due[position]! + early.shares[position]!;
     // Sums of fractions may lack a little to 1.
     const isRefused = due > 0.999_999;
-    this.#due[position] = isRefused ? due - 1 : due;
+    early.due[position] = isRefused ? due - 1 : due;
     if (!isRefused) return false;
     this.#refused += 1;
-    this.#counters.add(COUNTERS[SHED_KINDS[work]!]);
+    counters.add(COUNTERS[SHED_KINDS[work]!]);
     return true;
   }
 
@@ -138,18 +151,21 @@ export class OverloadGuard {
    */
   sample(lateMs: Milliseconds, intervalMs: Milliseconds): void {
     this.#follow();
-    const rules = this.#config.current.overload;
+    const rules = this.#parts.config.current.overload;
+    if (this.isActive) this.#countEarly();
     if (!rules.enabled) {
       if (this.isActive) this.#end();
       return;
     }
-    this.#load.sample(lateMs, intervalMs, rules);
+    this.#parts.load.sample(lateMs, intervalMs, rules);
     if (this.isActive) this.#adjust(rules);
     else this.#begin(rules);
+    this.#share();
   }
 
   #begin(rules: OverloadSnapshot): void {
-    const reason = this.#load.overloaded(rules);
+    const { load, log } = this.#parts;
+    const reason = load.overloaded(rules);
     if (reason === null) return;
     this.isActive = true;
     this.#reason = reason;
@@ -157,43 +173,78 @@ export class OverloadGuard {
     this.#refused = 0;
     this.#level = 0;
     this.#calm = 0;
-    this.#arrivals.fill(0);
-    this.#due.fill(0);
-    this.#log.overloadBegan(this.status);
+    this.early.arrivals.fill(0);
+    this.early.due.fill(0);
+    log.overloadBegan(this.status);
   }
 
   #end(): void {
     this.isActive = false;
     this.#level = 0;
-    this.#log.overloadEnded(this.status);
+    this.early.end();
+    this.#parts.log.overloadEnded(this.status);
   }
 
   #adjust(rules: OverloadSnapshot): void {
-    const change = this.#load.drive(rules) * STEP;
+    const change = this.#parts.load.drive(rules) * STEP;
     if (change > 0) this.#raise(change, rules.order.length);
     else if (change < 0) this.#lower(-change);
-    this.#arrivals.fill(0);
+    this.early.arrivals.fill(0);
     this.#calm = this.#level === 0 ? this.#calm + 1 : 0;
     if (this.#calm >= CALM_SAMPLES) this.#end();
   }
 
   /** A kind of which nothing comes is no step, since to refuse it helps nothing. */
   #raise(change: number, end: number): void {
+    const { arrivals } = this.early;
     let last = end - 1;
-    while (last > 0 && this.#arrivals[last] === 0) last -= 1;
+    while (last > 0 && arrivals[last] === 0) last -= 1;
     let level = this.#level;
-    while (Math.floor(level) < last && this.#arrivals[Math.floor(level)] === 0) level = Math.floor(level) + 1;
+    while (Math.floor(level) < last && arrivals[Math.floor(level)] === 0) level = Math.floor(level) + 1;
     this.#level = Math.min(end, level + change);
   }
 
   #lower(change: number): void {
+    const { arrivals } = this.early;
     let level = this.#level - change;
-    while (level > 0 && this.#arrivals[Math.floor(level)] === 0) level = Math.ceil(level) - 1;
+    while (level > 0 && arrivals[Math.floor(level)] === 0) level = Math.ceil(level) - 1;
     this.#level = Math.max(0, level);
   }
 
+  /** Makes the level the part of each kind that is refused. */
+  #share(): void {
+    const { accounting, config } = this.#parts;
+    const { early } = this;
+    const { shares } = early;
+    for (let position = 0; position < shares.length; position += 1) {
+      shares[position] = Math.min(1, Math.max(0, this.#level - position));
+    }
+    const { maxBodyBytes, maxDepth } = config.current.limits;
+    if (!this.isActive || accounting.keepsBodies) early.end();
+    else early.begin(maxDepth, maxBodyBytes);
+  }
+
+  /** Counts what was refused when it was read, as any other request that is refused. */
+  #countEarly(): void {
+    const { counters } = this.#parts;
+    const { early } = this;
+    const { refused } = early;
+    for (let method = 0; method < refused.length; method += 1) {
+      const count = refused[method]!;
+      if (count === 0) continue;
+      refused[method] = 0;
+      this.#refused += count;
+      const work: number = workOfMethod(method);
+      counters.add(COUNTERS[SHED_KINDS[work]!], count);
+      counters.request(method, OutcomeId.failed, count);
+      counters.error(SHED, count);
+      for (let i = 0; i < count; i += 1) counters.observe(Series.request, 0, true);
+    }
+  }
+
   #follow(): void {
-    const { current } = this.#config;
+    const { current } = this.#parts.config;
+    const { early } = this;
     if (current === this.#followed) return;
     this.#followed = current;
     const { overload, routes } = current;
@@ -202,6 +253,25 @@ export class OverloadGuard {
     overload.order.forEach((kind, position) => {
       this.#positions[SHED_KINDS.indexOf(kind)] = position;
     });
+    for (let method = 0; method < early.positions.length; method += 1) {
+      const work = workOfMethod(method);
+      const isJudgedLater = work === Work.never || (this.#hasPriorities && mayHaveRoute(method));
+      early.positions[method] = isJudgedLater ? -1 : this.#positions[work]!;
+    }
+    early.setAnswer(earlyAnswer(overload.retryAfterMs));
     this.#level = Math.min(this.#level, overload.order.length);
   }
+}
+
+/** The answer to a request that has no exchange, and so no correlation id. */
+function earlyAnswer(retryAfterMs: Milliseconds): EarlyAnswer {
+  const { retryable, rpc, sentence, status } = ERRORS.GW_SHED;
+  const data = { code: 'GW_SHED', retryable, retryAfterMs };
+  const error = JSON.stringify({ code: rpc, message: sentence, data });
+  const fields = ['content-type: application/json', `retry-after: ${Math.ceil(retryAfterMs / 1_000)}`];
+  return {
+    head: [`HTTP/1.1 ${status} Service Unavailable`, ...fields, ''].join('\r\n'),
+    open: '{"jsonrpc":"2.0","id":',
+    rest: `,"error":${error}}`,
+  };
 }

@@ -2,7 +2,7 @@
 import type { RouteSnapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
 import type { VerdictRecord } from '../../shared/verdict-record.js';
-import type { Exchange } from '../exchange/index.js';
+import { type Exchange, MessageFlag } from '../exchange/index.js';
 import type { OverloadGuard } from './guard.js';
 import { mayHaveRoute, workOf, workOnRoute } from './kinds.js';
 
@@ -34,14 +34,16 @@ export class Shedding {
   /** Refuses a decoded message whose kind does not depend on its route. @returns whether it is refused */
   beforeDecision(exchange: Exchange): boolean {
     const { guard } = this.#parts;
-    if (!guard.isActive || (guard.hasPriorities && mayHaveRoute(exchange))) return false;
+    const { flags, spans } = exchange.message;
+    if (!guard.isActive || (flags & MessageFlag.admitted) !== 0) return false;
+    if (guard.hasPriorities && mayHaveRoute(spans.method)) return false;
     return guard.refuses(workOf(exchange)) && this.#refuse(exchange);
   }
 
   /** Refuses a call by the priority of its route, before it is sent. @returns whether it is refused */
   beforeSending(exchange: Exchange): boolean {
     const { guard, routes, tokens } = this.#parts;
-    if (!guard.isActive || !guard.hasPriorities || !mayHaveRoute(exchange)) return false;
+    if (!guard.isActive || !guard.hasPriorities || !mayHaveRoute(exchange.message.spans.method)) return false;
     if (!guard.refuses(workOnRoute(exchange, routes.routeOf(exchange.verdict)))) return false;
     tokens.giveBack(exchange);
     return this.#refuse(exchange);

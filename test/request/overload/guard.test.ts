@@ -37,16 +37,17 @@ function guardWith(changes: Partial<OverloadSnapshot> = {}) {
   });
   const log: string[] = [];
   const counted = { refused: 0 };
-  const config = { current: { overload: rules, routes: [] } };
-  const guard = new OverloadGuard(
+  const config = { current: { limits: { maxBodyBytes: MIB, maxDepth: 64 }, overload: rules, routes: [] } };
+  const guard = new OverloadGuard({
     config,
     load,
-    { add: () => (counted.refused += 1) },
-    {
+    counters: { add: (_counter, count = 1) => (counted.refused += count), error() {}, observe() {}, request() {} },
+    accounting: { keepsBodies: false },
+    log: {
       overloadBegan: ({ reason }: OverloadStatus) => log.push(`began: ${reason}`),
       overloadEnded: ({ refused }: OverloadStatus) => log.push(`ended: ${refused}`),
     },
-  );
+  });
   /** @returns requests refused of `count` of each kind in each sample */
   const run = (samples: number, lateMs: number, count: Partial<Record<keyof typeof Work, number>> = { calls: 50 }) => {
     const refused: Partial<Record<string, number>> = {};
