@@ -25,10 +25,13 @@ struct EarlyRefusals {
   const int32_t* control = nullptr;
   // By method, its position in the order; -1 = it is not refused here.
   const int8_t* positions = nullptr;
-  // By position: requests, the part of a refusal that is due, and the part that is refused.
+  // By position: requests, those that were not refused, the part of a refusal that is due, the part that is refused, and the
+  // time for which a turn of the event loop admits them.
   int32_t* arrivals = nullptr;
+  int32_t* admitted = nullptr;
   double* due = nullptr;
   const double* shares = nullptr;
+  const double* budgets = nullptr;
   // By method.
   int32_t* refused = nullptr;
   // Head of the answer up to the value of Content-Length, what follows up to the id, and the rest.
@@ -115,8 +118,9 @@ inline size_t plain_post(const uint8_t* bytes, size_t length) {
   }
 }
 
-// Whether a message is new work of a kind that is judged here, and is to be refused. `judged` = it was judged.
-inline bool refuses(const EarlyRefusals& early, const int32_t* spans, bool* judged) {
+// Whether a message is new work of a kind that is judged here, and is to be refused. `judged` = it was judged. `turn_ms`: how long
+// the turn of the event loop has run.
+inline bool refuses(const EarlyRefusals& early, const int32_t* spans, double turn_ms, bool* judged) {
   if (spans[Span::kind] != Kind::request || spans[Span::inputResponsesStart] >= 0 || spans[Span::requestStateStart] >= 0) {
     return false;
   }
@@ -125,9 +129,12 @@ inline bool refuses(const EarlyRefusals& early, const int32_t* spans, bool* judg
   if (position < 0) return false;
   *judged = true;
   early.arrivals[position]++;
-  early.due[position] += early.shares[position];
+  early.due[position] += turn_ms > early.budgets[position] ? 1 : early.shares[position];
   // Sums of fractions may lack a little to 1.
-  if (early.due[position] <= 0.999999) return false;
+  if (early.due[position] <= 0.999999) {
+    early.admitted[position]++;
+    return false;
+  }
   early.due[position] -= 1;
   early.refused[spans[Span::method]]++;
   return true;

@@ -27,10 +27,14 @@ export class EarlyRefusals {
   readonly control = new Int32Array(6);
   /** By method, its position in the order; -1 = it is not refused here. */
   readonly positions = new Int8Array(METHODS.length).fill(-1);
-  /** By position in the order: requests that came, the part of a refusal that is due, and the part that is refused, 0 to 1. */
+  /** By position in the order: requests that came, and those of them that were not refused. */
   readonly arrivals: Int32Array;
+  readonly admitted: Int32Array;
+  /** The part of a refusal that is due, and the part of what comes that is refused, 0 to 1. */
   readonly due: Float64Array;
   readonly shares: Float64Array;
+  /** For how long a turn of the event loop admits requests, in milliseconds of processor time. */
+  readonly budgets: Float64Array;
   /** By method: requests that were refused here, and are not counted yet. */
   readonly refused = new Int32Array(METHODS.length);
   readonly answer = Buffer.alloc(MAX_ANSWER);
@@ -39,6 +43,8 @@ export class EarlyRefusals {
   /** @param kinds positions in the order at most */
   constructor(kinds: number) {
     this.arrivals = new Int32Array(kinds);
+    this.admitted = new Int32Array(kinds);
+    this.budgets = new Float64Array(kinds);
     this.due = new Float64Array(kinds);
     this.shares = new Float64Array(kinds);
   }

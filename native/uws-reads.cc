@@ -24,6 +24,7 @@
 #include <uv.h>
 
 #include <cstring>
+#include <ctime>
 #include <unordered_map>
 #include <vector>
 
@@ -116,6 +117,10 @@ struct Reads {
   std::vector<Listener> listeners;
   // By descriptor, the overload in which the parser is known to be at the start of a request: it was given a whole one then.
   std::vector<int32_t> aligned;
+  // The turn of the event loop by its clock, and the processor time of the thread when it began.
+  const uv_loop_t* loop = nullptr;
+  uint64_t turn = 0;
+  double turn_began = 0;
   Scanner scanner;
   int32_t spans[kSpanCount];
 };
@@ -222,6 +227,20 @@ constexpr unsigned int kIdleSeconds = 10;
 // Of uSockets on libuv: it waits for nothing but bytes of the client.
 constexpr int kOnlyReadable = 1;
 
+// Processor time of the thread in this turn of the event loop, in milliseconds: time in which the system runs something else is
+// no work that could be refused. The clock of the loop stands still for a turn.
+double turn_ms(Reads* reads) {
+  timespec time = {};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  const double now = static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_nsec) / 1e6;
+  const uint64_t turn = uv_now(reads->loop);
+  if (turn != reads->turn) {
+    reads->turn = turn;
+    reads->turn_began = now;
+  }
+  return now - reads->turn_began;
+}
+
 // Refuses the request that was read, if it can be refused without the parser; false = the parser gets it.
 //
 // The bytes have to be the start of a request. A connection whose answer is pending, or whose body is being read, is excluded by
@@ -244,7 +263,7 @@ bool refuse_early(Reads* reads, const EarlyRefusals& early, void* socket, size_t
   const int32_t* const spans = reads->spans;
   if (reads->scanner.scan(body, length, reads->spans, early.control[EarlyControl::kMaxDepth]) != ScanStatus::ok) return false;
   bool judged = false;
-  if (!refuses(early, spans, &judged)) {
+  if (!refuses(early, spans, turn_ms(reads), &judged)) {
     if (judged) reads->signals[kAdmitted] = reads->signals[kReads];
     return false;
   }
@@ -380,6 +399,8 @@ void keep_early(napi_env env, Reads* reads, void* context, Napi::Object memory) 
   early.control = view_of<int32_t>(env, memory, "control");
   early.positions = view_of<int8_t>(env, memory, "positions");
   early.arrivals = view_of<int32_t>(env, memory, "arrivals");
+  early.admitted = view_of<int32_t>(env, memory, "admitted");
+  early.budgets = view_of<double>(env, memory, "budgets");
   early.due = view_of<double>(env, memory, "due");
   early.shares = view_of<double>(env, memory, "shares");
   early.refused = view_of<int32_t>(env, memory, "refused");
@@ -411,6 +432,7 @@ Napi::Value watch_reads(const Napi::CallbackInfo& info) {
       return Napi::Boolean::New(env, false);
     }
     reads->env = env;
+    reads->loop = loop;
     Napi::Object memory = info[2].As<Napi::Object>();
     memory_of(env, memory.Get("signals"), &reads->signals);
     reads->pending_length = memory_of(env, memory.Get("pending"), &reads->pending);

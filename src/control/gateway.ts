@@ -19,6 +19,7 @@ import type { ClientListener, FrontEnd } from '../request/accept/http/handler.js
 import { frontEndKind, openFrontEnd } from '../request/accept/index.js';
 import { Phase } from '../request/exchange/index.js';
 import { ExchangeTable } from '../request/exchange/table.js';
+import { EventLoop } from '../request/overload/event-loop.js';
 import { OverloadGuard } from '../request/overload/guard.js';
 import { Load, PROCESS_MEMORY } from '../request/overload/load.js';
 import { RunQueue } from '../request/overload/run-queue.js';
@@ -136,6 +137,7 @@ class Gateway implements RunningGateway, AdminSource {
       budget: this.#table.budget,
       memory: PROCESS_MEMORY,
       runQueue: new RunQueue(),
+      eventLoop: new EventLoop(),
     });
     this.#guard = new OverloadGuard({
       config,

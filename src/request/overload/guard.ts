@@ -16,8 +16,19 @@ import type { Count, Milliseconds } from '../../units.js';
 import { mayHaveRoute, Work, workOfMethod } from './kinds.js';
 import type { Load, Resource } from './load.js';
 
-/** Change of the level with a sample at most, in kinds of work, for each unit of {@link Load.drive}. */
-const STEP = 0.15;
+/** Change of what is admitted with a sample, as an exponent, for each unit of {@link Load.drive}. */
+const STEP = 0.4;
+/** Share of what comes that is admitted additionally when less is to be refused; where less than it would be admitted, nothing is. */
+const MIN_SHARE = 0.02;
+/** What is left of the counts of requests after a sample: the last few count. */
+const KEPT = 0.6;
+/**
+ * Time for which a turn of the event loop admits the first kind of the order, and by how much longer each kind behind it. What is
+ * read later in the turn is refused. So a turn, for which requests have to wait, stays short whatever comes, and the
+ * rest of its time is for refusals, which are cheap.
+ */
+const FIRST_BUDGET_MS: Milliseconds = 1.5;
+const NEXT_BUDGET_MS: Milliseconds = 0.25;
 /** Samples without refusals after which the overload is over. */
 const CALM_SAMPLES = 20;
 
@@ -91,6 +102,9 @@ export class OverloadGuard {
   #calm = 0;
   #episodes: Count = 0;
   #refused: Count = 0;
+  /** Requests that came lately, by position, and those of them that were admitted. */
+  readonly #came = new Float64Array(SHED_KINDS.length);
+  #admitted = 0;
   /** Whether {@link refuses} has to be asked at all. */
   isActive = false;
 
@@ -131,14 +145,18 @@ export class OverloadGuard {
   refuses(work: number): boolean {
     const position = work < 0 ? -1 : this.#positions[work]!;
     if (position < 0) return false;
-    const { counters } = this.#parts;
+    const { counters, load } = this.#parts;
     const { early } = this;
     early.arrivals[position]! += 1;
-    const due = early.due[position]! + early.shares[position]!;
+    const isLate = load.turnMs() > early.budgets[position]!;
+    const due = early.due[position]! + (isLate ? 1 : early.shares[position]!);
     // Sums of fractions may lack a little to 1.
     const isRefused = due > 0.999_999;
     early.due[position] = isRefused ? due - 1 : due;
-    if (!isRefused) return false;
+    if (!isRefused) {
+      early.admitted[position]! += 1;
+      return false;
+    }
     this.#refused += 1;
     counters.add(COUNTERS[SHED_KINDS[work]!]);
     return true;
@@ -173,7 +191,10 @@ export class OverloadGuard {
     this.#refused = 0;
     this.#level = 0;
     this.#calm = 0;
+    this.#came.fill(0);
+    this.#admitted = 0;
     this.early.arrivals.fill(0);
+    this.early.admitted.fill(0);
     this.early.due.fill(0);
     log.overloadBegan(this.status);
   }
@@ -186,29 +207,38 @@ export class OverloadGuard {
   }
 
   #adjust(rules: OverloadSnapshot): void {
-    const change = this.#parts.load.drive(rules) * STEP;
-    if (change > 0) this.#raise(change, rules.order.length);
-    else if (change < 0) this.#lower(-change);
-    this.early.arrivals.fill(0);
+    this.#setLevel(this.#parts.load.drive(rules), rules.order.length);
     this.#calm = this.#level === 0 ? this.#calm + 1 : 0;
     if (this.#calm >= CALM_SAMPLES) this.#end();
   }
 
-  /** A kind of which nothing comes is no step, since to refuse it helps nothing. */
-  #raise(change: number, end: number): void {
-    const { arrivals } = this.early;
-    let last = end - 1;
-    while (last > 0 && arrivals[last] === 0) last -= 1;
-    let level = this.#level;
-    while (Math.floor(level) < last && arrivals[Math.floor(level)] === 0) level = Math.floor(level) + 1;
-    this.#level = Math.min(end, level + change);
-  }
-
-  #lower(change: number): void {
-    const { arrivals } = this.early;
-    let level = this.#level - change;
-    while (level > 0 && arrivals[Math.floor(level)] === 0) level = Math.ceil(level) - 1;
-    this.#level = Math.max(0, level);
+  /** Chooses what to refuse of as much work as came lately, so that a little more or less is admitted than was. */
+  #setLevel(drive: number, end: number): void {
+    const { admitted, arrivals } = this.early;
+    const came = this.#came;
+    let all = 0;
+    let isIdle = true;
+    for (let position = 0; position < end; position += 1) {
+      came[position] = came[position]! * KEPT + arrivals[position]!;
+      all += came[position]!;
+      if (arrivals[position]! > 0) isIdle = false;
+      this.#admitted += admitted[position]!;
+    }
+    let next = this.#admitted * Math.exp(-STEP * drive);
+    if (drive < 0) next = Math.max(next, this.#admitted + all * MIN_SHARE);
+    else if (drive > 0 && next < all * MIN_SHARE) next = 0;
+    let excess = all - next;
+    let level = 0;
+    for (let position = 0; position < end && excess > 0; position += 1) {
+      const count = came[position]!;
+      if (count > 0) level = position + Math.min(1, excess / count);
+      excess -= count;
+    }
+    this.#level = level;
+    // Where nothing comes, nothing shows what a lower level admits.
+    this.#admitted = (isIdle ? Math.min(all, next) : this.#admitted) * KEPT;
+    arrivals.fill(0);
+    admitted.fill(0);
   }
 
   /** Makes the level the part of each kind that is refused. */
@@ -257,6 +287,10 @@ export class OverloadGuard {
       const work = workOfMethod(method);
       const isJudgedLater = work === Work.never || (this.#hasPriorities && mayHaveRoute(method));
       early.positions[method] = isJudgedLater ? -1 : this.#positions[work]!;
+    }
+    const isTimed = overload.eventLoopDelayMs > 0;
+    for (let position = 0; position < early.budgets.length; position += 1) {
+      early.budgets[position] = isTimed ? FIRST_BUDGET_MS + position * NEXT_BUDGET_MS : Number.POSITIVE_INFINITY;
     }
     early.setAnswer(earlyAnswer(overload.retryAfterMs));
     this.#level = Math.min(this.#level, overload.order.length);
