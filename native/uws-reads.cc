@@ -18,62 +18,21 @@
 
 #ifndef _WIN32
 
-#include <dlfcn.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <uv.h>
 
 #include <cstring>
-#include <ctime>
 #include <unordered_map>
 #include <vector>
 
 #include "chunk-framing.h"
-#include "early-refusals.h"
+#include "early-reads.h"
 #include "head-faults.h"
+#include "uws-library.h"
 
 namespace switchyard {
 namespace {
-
-using OnData = void* (*)(void* socket, char* data, int length);
-
-// Functions of uSockets. The first argument: whether the connection is encrypted, which ours are not.
-struct Library {
-  void* (*context)(int, void* socket) = nullptr;
-  void (*set_on_data)(int, void* context, OnData) = nullptr;
-  void* (*descriptor)(int, void* socket) = nullptr;
-  int (*poll_descriptor)(void* poll) = nullptr;
-  int (*write)(int, void* socket, const char* bytes, int length, int more) = nullptr;
-  void (*shutdown)(int, void* socket) = nullptr;
-  void* (*close)(int, void* socket, int code, void* reason) = nullptr;
-  void (*timeout)(int, void* socket, unsigned int seconds) = nullptr;
-  int (*is_closed)(int, void* socket) = nullptr;
-  int (*is_shut_down)(int, void* socket) = nullptr;
-  int (*poll_events)(void* poll) = nullptr;
-
-  bool load(const char* path) {
-    void* handle = dlopen(path, RTLD_LAZY | RTLD_NOLOAD);
-    if (handle == nullptr) return false;
-    const bool isWhole = find(handle, "us_socket_context", &context) &&
-                         find(handle, "us_socket_context_on_data", &set_on_data) &&
-                         find(handle, "us_socket_get_native_handle", &descriptor) &&
-                         find(handle, "us_poll_fd", &poll_descriptor) && find(handle, "us_socket_write", &write) &&
-                         find(handle, "us_socket_shutdown", &shutdown) && find(handle, "us_socket_close", &close) &&
-                         find(handle, "us_socket_timeout", &timeout) &&
-                         find(handle, "us_socket_is_closed", &is_closed) &&
-                         find(handle, "us_socket_is_shut_down", &is_shut_down) &&
-                         find(handle, "us_poll_events", &poll_events);
-    dlclose(handle);
-    return isWhole;
-  }
-
- private:
-  template <typename Function>
-  static bool find(void* handle, const char* name, Function* out) {
-    *out = reinterpret_cast<Function>(dlsym(handle, name));
-    return *out != nullptr;
-  }
-};
 
 struct Body {
   int32_t id;
@@ -84,13 +43,6 @@ struct Body {
 enum Signal { kReads, kHandled, kDescriptor, kAdmitted, kSignals };
 
 constexpr uint32_t kHeadEnd = 0x0d0a0d0a;
-
-// A listener whose gateway may refuse requests early.
-struct Listener {
-  void* context;
-  EarlyRefusals early;
-  napi_ref memory;
-};
 
 // Of one thread, as uSockets' loop is.
 struct Reads {
@@ -114,15 +66,7 @@ struct Reads {
   std::unordered_map<void*, Body> bodies;
   // The last three bytes read before, by descriptor: a head may end in one read and have begun its end in another.
   std::vector<uint32_t> tails;
-  std::vector<Listener> listeners;
-  // By descriptor, the overload in which the parser is known to be at the start of a request: it was given a whole one then.
-  std::vector<int32_t> aligned;
-  // The turn of the event loop by its clock, and the processor time of the thread when it began.
-  const uv_loop_t* loop = nullptr;
-  uint64_t turn = 0;
-  double turn_began = 0;
-  Scanner scanner;
-  int32_t spans[kSpanCount];
+  EarlyReads early;
 };
 
 thread_local Reads* here = nullptr;
@@ -211,70 +155,6 @@ bool has_faults(const Reads* reads, size_t descriptor, uint32_t tail) {
   return hides_bytes(reads->data, reads->length, is_head);
 }
 
-// The memory of the listener that a socket belongs to, if its gateway is overloaded.
-const EarlyRefusals* overloaded(const Reads* reads, void* socket) {
-  const void* context = nullptr;
-  for (const Listener& listener : reads->listeners) {
-    if (listener.early.control[EarlyControl::kEpisode] == 0) continue;
-    if (context == nullptr) context = reads->library.context(0, socket);
-    if (listener.context == context) return &listener.early;
-  }
-  return nullptr;
-}
-
-// How long a connection may be idle, in seconds, as uWebSockets.js has it.
-constexpr unsigned int kIdleSeconds = 10;
-// Of uSockets on libuv: it waits for nothing but bytes of the client.
-constexpr int kOnlyReadable = 1;
-
-// Processor time of the thread in this turn of the event loop, in milliseconds: time in which the system runs something else is
-// no work that could be refused. The clock of the loop stands still for a turn.
-double turn_ms(Reads* reads) {
-  timespec time = {};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  const double now = static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_nsec) / 1e6;
-  const uint64_t turn = uv_now(reads->loop);
-  if (turn != reads->turn) {
-    reads->turn = turn;
-    reads->turn_began = now;
-  }
-  return now - reads->turn_began;
-}
-
-// Refuses the request that was read, if it can be refused without the parser; false = the parser gets it.
-//
-// The bytes have to be the start of a request. A connection whose answer is pending, or whose body is being read, is excluded by
-// `pending`. A part of a head that the parser holds back is excluded by `aligned`: the read before was a whole request that the
-// parser was given, after which it holds nothing back, or it was refused here.
-bool refuse_early(Reads* reads, const EarlyRefusals& early, void* socket, size_t descriptor) {
-  const int32_t episode = early.control[EarlyControl::kEpisode];
-  if (descriptor >= reads->aligned.size()) reads->aligned.resize(descriptor * 2 + 64);
-  int32_t& aligned = reads->aligned[descriptor];
-  const bool is_aligned = aligned == episode;
-  aligned = 0;
-  if (has_pending_answer(reads, descriptor)) return false;
-  const size_t start = plain_post(reads->data, reads->length);
-  const size_t length = reads->length - start;
-  if (start == 0 || length > static_cast<size_t>(early.control[EarlyControl::kMaxBody])) return false;
-  aligned = episode;
-  // Bytes of an answer before may wait for the client: nothing must come in between.
-  if (!is_aligned || reads->library.poll_events(socket) != kOnlyReadable) return false;
-  const uint8_t* const body = reads->data + start;
-  const int32_t* const spans = reads->spans;
-  if (reads->scanner.scan(body, length, reads->spans, early.control[EarlyControl::kMaxDepth]) != ScanStatus::ok) return false;
-  bool judged = false;
-  if (!refuses(early, spans, turn_ms(reads), &judged)) {
-    if (judged) reads->signals[kAdmitted] = reads->signals[kReads];
-    return false;
-  }
-  char answer[2048];
-  const size_t id_length = static_cast<size_t>(spans[Span::idEnd] - spans[Span::idStart]);
-  const int size = static_cast<int>(early_answer(early, body + spans[Span::idStart], id_length, answer));
-  if (reads->library.write(0, socket, answer, size, 0) != size) reads->library.close(0, socket, 0, nullptr);
-  else reads->library.timeout(0, socket, kIdleSeconds);
-  return true;
-}
-
 void* on_data(void* socket, char* data, int length) {
   Reads* const reads = here;
   int32_t* const signals = reads->signals;
@@ -290,8 +170,12 @@ void* on_data(void* socket, char* data, int length) {
   const bool isBody = body != reads->bodies.end();
   void* result = socket;
   const bool isOpen = !isBody && reads->library.is_shut_down(0, socket) == 0;
-  const EarlyRefusals* const early = isOpen ? overloaded(reads, socket) : nullptr;
-  if (early != nullptr && refuse_early(reads, *early, socket, descriptor)) {
+  const EarlyRefusals* const early = isOpen ? reads->early.overloaded(reads->library, socket) : nullptr;
+  const Early outcome = early == nullptr ? Early::unjudged
+                                         : reads->early.judge(*early, reads->library, socket, descriptor, reads->data, reads->length,
+                                                              has_pending_answer(reads, descriptor));
+  if (outcome == Early::admitted) signals[kAdmitted] = signals[kReads];
+  if (outcome == Early::refused) {
     signals[kHandled] = signals[kReads];
   } else if (!isBody && reads->library.is_shut_down(0, socket) == 0 && has_faults(reads, descriptor, before)) {
     refuse(reads, socket, descriptor);
@@ -370,7 +254,7 @@ void on_environment_end(void*) {
   // The listeners are closed with the environment; a late read must not use freed memory.
   if (here == nullptr) return;
   here->bodies.clear();
-  here->listeners.clear();
+  here->early.clear();
 }
 
 template <typename Element>
@@ -383,36 +267,6 @@ size_t memory_of(napi_env env, napi_value array, Element** out) {
   napi_create_reference(env, array, 1, &reference);
   *out = static_cast<Element*>(memory);
   return length;
-}
-
-template <typename Element>
-Element* view_of(napi_env env, Napi::Object memory, const char* name) {
-  void* view = nullptr;
-  napi_get_typedarray_info(env, memory.Get(name), nullptr, nullptr, &view, nullptr, nullptr);
-  return static_cast<Element*>(view);
-}
-
-// Remembers the memory of a listener (early-refusals.ts), in the place of a closed one at the same address.
-void keep_early(napi_env env, Reads* reads, void* context, Napi::Object memory) {
-  Listener listener = {context, {}, nullptr};
-  EarlyRefusals& early = listener.early;
-  early.control = view_of<int32_t>(env, memory, "control");
-  early.positions = view_of<int8_t>(env, memory, "positions");
-  early.arrivals = view_of<int32_t>(env, memory, "arrivals");
-  early.admitted = view_of<int32_t>(env, memory, "admitted");
-  early.budgets = view_of<double>(env, memory, "budgets");
-  early.due = view_of<double>(env, memory, "due");
-  early.shares = view_of<double>(env, memory, "shares");
-  early.refused = view_of<int32_t>(env, memory, "refused");
-  early.answer = view_of<char>(env, memory, "answer");
-  napi_create_reference(env, memory, 1, &listener.memory);
-  for (Listener& known : reads->listeners) {
-    if (known.context != context) continue;
-    napi_delete_reference(env, known.memory);
-    known = listener;
-    return;
-  }
-  reads->listeners.push_back(listener);
 }
 
 // watchReads(library: string, port: number, memory, early): boolean; memory = { signals, pending, refusal, ended }, see
@@ -432,7 +286,7 @@ Napi::Value watch_reads(const Napi::CallbackInfo& info) {
       return Napi::Boolean::New(env, false);
     }
     reads->env = env;
-    reads->loop = loop;
+    reads->early.watch(loop);
     Napi::Object memory = info[2].As<Napi::Object>();
     memory_of(env, memory.Get("signals"), &reads->signals);
     reads->pending_length = memory_of(env, memory.Get("pending"), &reads->pending);
@@ -445,20 +299,13 @@ Napi::Value watch_reads(const Napi::CallbackInfo& info) {
   // 0 only checks whether the library has what is needed.
   if (search.port == 0) return Napi::Boolean::New(env, true);
   uv_walk(loop, on_handle, &search);
-  if (search.isFound && info[3].IsObject()) keep_early(env, here, search.context, info[3].As<Napi::Object>());
+  if (search.isFound && info[3].IsObject()) here->early.keep(search.context, info[3].As<Napi::Object>());
   return Napi::Boolean::New(env, search.isFound);
 }
 
 // forgetReads(early): the listener is closed.
 Napi::Value forget_reads(const Napi::CallbackInfo& info) {
-  if (here == nullptr || !info[0].IsObject()) return info.Env().Undefined();
-  const int32_t* const control = view_of<int32_t>(info.Env(), info[0].As<Napi::Object>(), "control");
-  for (auto listener = here->listeners.begin(); listener != here->listeners.end(); ++listener) {
-    if (listener->early.control != control) continue;
-    napi_delete_reference(info.Env(), listener->memory);
-    here->listeners.erase(listener);
-    break;
-  }
+  if (here != nullptr && info[0].IsObject()) here->early.forget(info[0].As<Napi::Object>());
   return info.Env().Undefined();
 }
 

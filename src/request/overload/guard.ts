@@ -3,8 +3,9 @@
  * of the kind at the turn no more than needed. What is refused costs a small part of what it would cost otherwise, so the
  * gateway goes on to answer about as many requests as it can, at times that do not grow.
  *
- * It begins at the thresholds of the configuration and is then led by a much smaller delay, so that it neither flaps nor
- * leaves a queue of requests. It ends when nothing had to be refused for a second.
+ * It begins at the thresholds of the configuration. From then on a turn of the event loop begins work for a few milliseconds only and
+ * refuses what it reads later, so that turns stay short whatever comes; the shares that are refused of each kind follow
+ * what was admitted so. It ends when nothing had to be refused for a second.
  */
 import { type EarlyAnswer, EarlyRefusals } from '../../../native/early-refusals.js';
 import type { Current } from '../../config/current.js';
