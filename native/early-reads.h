@@ -111,6 +111,7 @@ class EarlyReads {
   static constexpr unsigned int kIdleSeconds = 10;
   // Of uSockets on libuv: it waits for nothing but bytes of the client.
   static constexpr int kOnlyReadable = 1;
+  static constexpr double kMostLeftMs = 10;
   // An answer of early-refusals.ts, the id, and digits.
   static constexpr size_t kLongestEarlyAnswer = 2048;
 
@@ -121,18 +122,21 @@ class EarlyReads {
     return static_cast<Element*>(view);
   }
 
-  // Processor time of the thread in this turn of the event loop, in milliseconds: time in which the system runs something else
-  // is no work that could be refused. The clock of the loop stands still for a turn.
+  // Processor time of the thread in this turn of the event loop beyond what it had left since the one before, in milliseconds. Time
+  // in which the system runs something else is no work that could be refused, and what has come meanwhile may be done
+  // now. The clock of the loop stands still for a turn.
   double turn_ms() {
     timespec time = {};
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
     const double now = static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_nsec) / 1e6;
     const uint64_t turn = uv_now(loop_);
     if (turn != turn_) {
+      const double left = static_cast<double>(turn - turn_) - (now - turn_began_);
+      left_ = left < 0 ? 0 : left < kMostLeftMs ? left : kMostLeftMs;
       turn_ = turn;
       turn_began_ = now;
     }
-    return now - turn_began_;
+    return now - turn_began_ - left_;
   }
 
   std::vector<Listener> listeners_;
@@ -142,6 +146,7 @@ class EarlyReads {
   // The turn of the event loop by its clock, and the processor time of the thread when it began.
   uint64_t turn_ = 0;
   double turn_began_ = 0;
+  double left_ = 0;
   Scanner scanner_;
   int32_t spans_[kSpanCount];
 };
