@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { packageRoot } from '../src/package-root.js';
+import type { EarlyRefusals } from './early-refusals.js';
 
 /** What `switchyard.node` exports. Positions and handles are plain numbers. */
 export interface Addon {
@@ -15,8 +16,9 @@ export interface Addon {
   createDoorbell(onRing: () => void): number;
   closeDoorbell(handle: number): void;
   ring(handle: number): void;
-  /** See uws-reads.ts, also for the next three. */
-  watchReads(library: string, port: number, memory: ReadsMemory): boolean;
+  /** See uws-reads.ts, also for the next four. */
+  watchReads(library: string, port: number, memory: ReadsMemory, early: EarlyRefusals | null): boolean;
+  forgetReads(early: EarlyRefusals): void;
   checkChunks(id: number): number;
   forgetChunks(id: number): void;
   answerNow(bytes: Uint8Array): boolean;

@@ -48,6 +48,7 @@ export function uwsReads(refusal: Uint8Array): UwsReads | null {
   return reads;
 }
 
+export { EarlyRefusals } from './early-refusals.js';
 export { launcherPath } from './launcher.js';
 export { fallbackWatcher } from './launcher-fallback.js';
 export { createTypeScriptDecoder, typescriptDecoder } from './typescript-decoder.js';

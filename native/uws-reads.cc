@@ -18,7 +18,6 @@
 
 #ifndef _WIN32
 
-#include <dlfcn.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <uv.h>
@@ -28,48 +27,12 @@
 #include <vector>
 
 #include "chunk-framing.h"
+#include "early-reads.h"
 #include "head-faults.h"
+#include "uws-library.h"
 
 namespace switchyard {
 namespace {
-
-using OnData = void* (*)(void* socket, char* data, int length);
-
-// Functions of uSockets. The first argument: whether the connection is encrypted, which ours are not.
-struct Library {
-  void* (*context)(int, void* socket) = nullptr;
-  void (*set_on_data)(int, void* context, OnData) = nullptr;
-  void* (*descriptor)(int, void* socket) = nullptr;
-  int (*poll_descriptor)(void* poll) = nullptr;
-  int (*write)(int, void* socket, const char* bytes, int length, int more) = nullptr;
-  void (*shutdown)(int, void* socket) = nullptr;
-  void* (*close)(int, void* socket, int code, void* reason) = nullptr;
-  void (*timeout)(int, void* socket, unsigned int seconds) = nullptr;
-  int (*is_closed)(int, void* socket) = nullptr;
-  int (*is_shut_down)(int, void* socket) = nullptr;
-
-  bool load(const char* path) {
-    void* handle = dlopen(path, RTLD_LAZY | RTLD_NOLOAD);
-    if (handle == nullptr) return false;
-    const bool isWhole = find(handle, "us_socket_context", &context) &&
-                         find(handle, "us_socket_context_on_data", &set_on_data) &&
-                         find(handle, "us_socket_get_native_handle", &descriptor) &&
-                         find(handle, "us_poll_fd", &poll_descriptor) && find(handle, "us_socket_write", &write) &&
-                         find(handle, "us_socket_shutdown", &shutdown) && find(handle, "us_socket_close", &close) &&
-                         find(handle, "us_socket_timeout", &timeout) &&
-                         find(handle, "us_socket_is_closed", &is_closed) &&
-                         find(handle, "us_socket_is_shut_down", &is_shut_down);
-    dlclose(handle);
-    return isWhole;
-  }
-
- private:
-  template <typename Function>
-  static bool find(void* handle, const char* name, Function* out) {
-    *out = reinterpret_cast<Function>(dlsym(handle, name));
-    return *out != nullptr;
-  }
-};
 
 struct Body {
   int32_t id;
@@ -77,7 +40,7 @@ struct Body {
 };
 
 // Slots of the memory that is shared with JavaScript.
-enum Signal { kReads, kHandled, kDescriptor, kSignals };
+enum Signal { kReads, kHandled, kDescriptor, kAdmitted, kSignals };
 
 constexpr uint32_t kHeadEnd = 0x0d0a0d0a;
 
@@ -103,6 +66,7 @@ struct Reads {
   std::unordered_map<void*, Body> bodies;
   // The last three bytes read before, by descriptor: a head may end in one read and have begun its end in another.
   std::vector<uint32_t> tails;
+  EarlyReads early;
 };
 
 thread_local Reads* here = nullptr;
@@ -205,7 +169,15 @@ void* on_data(void* socket, char* data, int length) {
   const auto body = reads->bodies.empty() ? reads->bodies.end() : reads->bodies.find(socket);
   const bool isBody = body != reads->bodies.end();
   void* result = socket;
-  if (!isBody && reads->library.is_shut_down(0, socket) == 0 && has_faults(reads, descriptor, before)) {
+  const bool isOpen = !isBody && reads->library.is_shut_down(0, socket) == 0;
+  const EarlyRefusals* const early = isOpen ? reads->early.overloaded(reads->library, socket) : nullptr;
+  const Early outcome = early == nullptr ? Early::unjudged
+                                         : reads->early.judge(*early, reads->library, socket, descriptor, reads->data, reads->length,
+                                                              has_pending_answer(reads, descriptor));
+  if (outcome == Early::admitted) signals[kAdmitted] = signals[kReads];
+  if (outcome == Early::refused) {
+    signals[kHandled] = signals[kReads];
+  } else if (!isBody && reads->library.is_shut_down(0, socket) == 0 && has_faults(reads, descriptor, before)) {
     refuse(reads, socket, descriptor);
   } else if (!isBody || judge(reads, socket, body)) {
     result = reads->parser(socket, data, length);
@@ -226,6 +198,7 @@ struct Search {
   Reads* reads;
   int port;
   bool isFound;
+  void* context;
 };
 
 int port_of(int descriptor) {
@@ -273,12 +246,15 @@ void on_handle(uv_handle_t* handle, void* data) {
   if (port_of(descriptor) != search->port) return;
   void* const socket = handle->data;
   if (socket == nullptr || *static_cast<void**>(socket) != handle || library.poll_descriptor(socket) != descriptor) return;
-  search->isFound = replace(search->reads, library.context(0, socket));
+  search->context = library.context(0, socket);
+  search->isFound = replace(search->reads, search->context);
 }
 
 void on_environment_end(void*) {
   // The listeners are closed with the environment; a late read must not use freed memory.
-  if (here != nullptr) here->bodies.clear();
+  if (here == nullptr) return;
+  here->bodies.clear();
+  here->early.clear();
 }
 
 template <typename Element>
@@ -293,7 +269,8 @@ size_t memory_of(napi_env env, napi_value array, Element** out) {
   return length;
 }
 
-// watchReads(library: string, port: number, memory): boolean; memory = { signals, pending, refusal, ended }, see uws-reads.ts.
+// watchReads(library: string, port: number, memory, early): boolean; memory = { signals, pending, refusal, ended }, see
+// uws-reads.ts; early see early-refusals.ts.
 Napi::Value watch_reads(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   uv_loop_t* loop = nullptr;
@@ -309,6 +286,7 @@ Napi::Value watch_reads(const Napi::CallbackInfo& info) {
       return Napi::Boolean::New(env, false);
     }
     reads->env = env;
+    reads->early.watch(loop);
     Napi::Object memory = info[2].As<Napi::Object>();
     memory_of(env, memory.Get("signals"), &reads->signals);
     reads->pending_length = memory_of(env, memory.Get("pending"), &reads->pending);
@@ -317,11 +295,18 @@ Napi::Value watch_reads(const Napi::CallbackInfo& info) {
     napi_add_env_cleanup_hook(env, on_environment_end, nullptr);
     here = reads;
   }
-  Search search = {here, info[1].As<Napi::Number>().Int32Value(), false};
+  Search search = {here, info[1].As<Napi::Number>().Int32Value(), false, nullptr};
   // 0 only checks whether the library has what is needed.
   if (search.port == 0) return Napi::Boolean::New(env, true);
   uv_walk(loop, on_handle, &search);
+  if (search.isFound && info[3].IsObject()) here->early.keep(search.context, info[3].As<Napi::Object>());
   return Napi::Boolean::New(env, search.isFound);
+}
+
+// forgetReads(early): the listener is closed.
+Napi::Value forget_reads(const Napi::CallbackInfo& info) {
+  if (here != nullptr && info[0].IsObject()) here->early.forget(info[0].As<Napi::Object>());
+  return info.Env().Undefined();
 }
 
 // checkChunks(id: number): 0 = incomplete, 1 = whole, 2 = broken. Called while the head of the request is handled, which
@@ -373,6 +358,7 @@ Napi::Value answer_now(const Napi::CallbackInfo& info) {
 
 void add_uws_reads(Napi::Env env, Napi::Object exports) {
   exports.Set("watchReads", Napi::Function::New(env, watch_reads, "watchReads"));
+  exports.Set("forgetReads", Napi::Function::New(env, forget_reads, "forgetReads"));
   exports.Set("checkChunks", Napi::Function::New(env, check_chunks, "checkChunks"));
   exports.Set("forgetChunks", Napi::Function::New(env, forget_chunks, "forgetChunks"));
   exports.Set("answerNow", Napi::Function::New(env, answer_now, "answerNow"));

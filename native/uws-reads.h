@@ -5,7 +5,7 @@
 
 namespace switchyard {
 
-// Adds watchReads, checkChunks, forgetChunks and answerNow.
+// Adds watchReads, forgetReads, checkChunks, forgetChunks and answerNow.
 void add_uws_reads(Napi::Env env, Napi::Object exports);
 
 }  // namespace switchyard

@@ -7,6 +7,7 @@
 
 import { createRequire } from 'node:module';
 import type { Addon, ReadsMemory } from './addon.js';
+import type { EarlyRefusals } from './early-refusals.js';
 
 /** State of the framing of a chunked body (RFC 9112 section 7.1). */
 export const Chunks = { open: 0, whole: 1, broken: 2 } as const;
@@ -21,7 +22,7 @@ export interface ChunkedBody {
 }
 
 /** Slots of the memory that is shared with the addon. */
-const Signal = { read: 0, handled: 1, descriptor: 2 } as const;
+const Signal = { read: 0, handled: 1, descriptor: 2, admitted: 3 } as const;
 /** Connections with larger descriptors are closed without an answer where others get one. */
 const MAX_DESCRIPTOR = 65_536;
 
@@ -29,7 +30,7 @@ const MAX_DESCRIPTOR = 65_536;
 export class UwsReads {
   readonly #addon: Addon;
   readonly #library: string;
-  readonly #signals = new Int32Array(3);
+  readonly #signals = new Int32Array(4);
   readonly #pending = new Uint8Array(MAX_DESCRIPTOR);
   readonly #memory: ReadsMemory;
   readonly #bodies = new Map<number, ChunkedBody>();
@@ -57,9 +58,20 @@ export class UwsReads {
    * Watches the connections of a listener of this thread.
    *
    * @param port where it listens; 0 only checks whether listeners can be watched
+   * @param early what is refused when it is read; null = nothing
    */
-  watch(port: number): boolean {
-    return this.#addon.watchReads(this.#library, port, this.#memory);
+  watch(port: number, early: EarlyRefusals | null = null): boolean {
+    return this.#addon.watchReads(this.#library, port, this.#memory, early);
+  }
+
+  /** The listener that was watched with `early` is closed. */
+  unwatch(early: EarlyRefusals): void {
+    this.#addon.forgetReads(early);
+  }
+
+  /** Whether the request that is handled has been judged when it was read, and is not to be refused. */
+  get isAdmitted(): boolean {
+    return this.#signals[Signal.admitted] === this.#signals[Signal.read];
   }
 
   /**

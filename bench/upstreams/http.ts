@@ -2,7 +2,8 @@
  * A Streamable HTTP MCP server on uWebSockets.js in a process of its own, as cheap as a correct one can be: the
  * upstream behind which relays are measured.
  *
- * `node http.js [--port 0] [--tools 10] [--era legacy|modern|both] [--padding BYTES] [--sessions]`; prints `listening on PORT`.
+ * `node http.js [--port 0] [--tools 10] [--era legacy|modern|both] [--padding BYTES] [--events N] [--sessions]`; prints `listening on PORT`.
+ * With `--events` a call that has a progress token is answered with a stream of so many notifications and its result.
  */
 
 import uWS, { type HttpRequest, type HttpResponse } from 'uWebSockets.js';
@@ -16,6 +17,7 @@ const { values } = parseArgs({
     tools: { type: 'string', default: '10' },
     era: { type: 'string', default: 'legacy' },
     padding: { type: 'string', default: '0' },
+    events: { type: 'string', default: '0' },
     sessions: { type: 'boolean', default: false },
   },
 });
@@ -25,6 +27,7 @@ const MAX_BODY = 16 * 1024 * 1024;
 /** Most sessions; the oldest is removed first. */
 const MAX_SESSIONS = 20_000;
 const sessions = new Set<string>();
+const EVENTS = Number(values.events);
 
 function refuse(res: HttpResponse, status: string, code: number, sentence: string): void {
   res.cork(() => {
@@ -35,8 +38,23 @@ function refuse(res: HttpResponse, status: string, code: number, sentence: strin
   });
 }
 
+/** The stream that answers a call; empty = it is answered without one. */
+function streamOf(body: string, text: string): string {
+  const token = EVENTS === 0 ? undefined : /"progressToken":("[^"]*"|\d+)/.exec(body)?.[1];
+  if (token === undefined) return '';
+  const start = `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":${token},"progress":`;
+  let events = '';
+  for (let i = 1; i <= EVENTS; i += 1) events += `data: ${start}${i}}}\n\n`;
+  return `${events}data: ${text}\n\n`;
+}
+
 function reply(res: HttpResponse, body: string, session: string): void {
   const text = answer(body);
+  const stream = text === undefined ? '' : streamOf(body, text);
+  if (stream !== '') {
+    res.cork(() => res.writeHeader('Content-Type', 'text/event-stream').end(stream));
+    return;
+  }
   res.cork(() => {
     if (text === undefined) {
       res.writeStatus('202 Accepted').end();

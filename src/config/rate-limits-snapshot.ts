@@ -93,6 +93,8 @@ export interface RateLimitsSnapshot {
 export interface ConcurrencySnapshot {
   readonly global: Count;
   readonly perClient: Count;
+  /** What tells clients apart. */
+  readonly key: ClientKey;
 }
 
 /** The overload guard (src/request/overload/guard.ts). */

@@ -18,6 +18,7 @@ import type { OverloadGuard } from '../request/overload/guard.js';
 import { Shedding } from '../request/overload/index.js';
 import { Pipeline } from '../request/pipeline.js';
 import { SendStage } from '../request/send/index.js';
+import { TakenTokens } from '../request/taken-tokens.js';
 import { FirstLists } from '../request/write/first-lists.js';
 import { WriteStage } from '../request/write/index.js';
 import { LimitFields } from '../request/write/limit-fields.js';
@@ -115,12 +116,14 @@ export class Front {
       exchanges,
     });
     const awaitedTasks = new AwaitedTasks(config);
+    const tokens = new TakenTokens(pool);
     const send = new SendStage({
       upstreams,
       routes,
       catalogs,
       counters: pool.counters,
       concurrency: table.concurrency,
+      tokens,
       awaitedTasks,
       write,
     });
@@ -195,8 +198,15 @@ export class Front {
       dispatch,
       parked,
       questions: requests,
-      shedding: new Shedding({ guard, routes, write }),
-      callLimits: new CallLimits({ config, routes, concurrency: table.concurrency, counters: pool.counters, write }),
+      shedding: new Shedding({ guard, routes, tokens, write }),
+      callLimits: new CallLimits({
+        config,
+        routes,
+        concurrency: table.concurrency,
+        counters: pool.counters,
+        tokens,
+        write,
+      }),
       send,
       firstLists: this.#firstLists,
       local,

@@ -20,6 +20,7 @@ import type { ClientListener, FrontEnd } from '../request/accept/http/handler.js
 import { frontEndKind, openFrontEnd } from '../request/accept/index.js';
 import { Phase } from '../request/exchange/index.js';
 import { ExchangeTable } from '../request/exchange/table.js';
+import { EventLoop } from '../request/overload/event-loop.js';
 import { OverloadGuard } from '../request/overload/guard.js';
 import { Load, PROCESS_MEMORY } from '../request/overload/load.js';
 import { RunQueue } from '../request/overload/run-queue.js';
@@ -137,8 +138,15 @@ class Gateway implements RunningGateway, AdminSource {
       budget: this.#table.budget,
       memory: PROCESS_MEMORY,
       runQueue: new RunQueue(),
+      eventLoop: new EventLoop(),
     });
-    this.#guard = new OverloadGuard(config, load, counters, new OverloadLogger(logger));
+    this.#guard = new OverloadGuard({
+      config,
+      load,
+      counters,
+      accounting: this.#accounting,
+      log: new OverloadLogger(logger),
+    });
     this.#front = new Front({
       config,
       log: new FrontLog(logger, counters),
@@ -254,7 +262,8 @@ class Gateway implements RunningGateway, AdminSource {
   }
 
   async #listen(snapshot: Snapshot): Promise<void> {
-    this.#frontEnd = await openFrontEnd(snapshot, this.#front.pipeline, this.#table, this.#log.logger);
+    const { logger } = this.#log;
+    this.#frontEnd = await openFrontEnd(snapshot, this.#front.pipeline, this.#table, logger, this.#guard.early);
     this.#listeners.push(this.#frontEnd);
     this.#upstreams.credentials.listening(loopbackOrigin(this.#frontEnd.address));
   }

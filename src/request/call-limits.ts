@@ -15,13 +15,17 @@ import type { Exchange } from './exchange/index.js';
 
 /** What {@link CallLimits} works with. */
 export interface CallLimitParts {
-  readonly config: Current<{ readonly concurrency: ConcurrencyRules }>;
+  readonly config: Current<{ readonly attributes: readonly string[]; readonly concurrency: ConcurrencyRules }>;
   readonly routes: {
     /** The route of a verdict, by the rules it was made under; null = none, or they are forgotten. */
     routeOf(verdict: VerdictRecord): LimitedPlace | null;
   };
   readonly concurrency: Pick<Concurrency, 'beginRequest'>;
   readonly counters: Pick<Counters, 'add'>;
+  readonly tokens: {
+    /** Gives back the rate-limit tokens of a call that is not sent. */
+    giveBack(exchange: Exchange): void;
+  };
   readonly write: {
     /** Ends the exchange with an error. */
     fail(exchange: Exchange, code: ErrorCode): void;
@@ -44,13 +48,14 @@ export class CallLimits {
 
   /** Counts a call from now until its request is answered. @returns false when a limit is reached: the call is refused */
   admit(exchange: Exchange): boolean {
-    const { concurrency, config, counters, routes, write } = this.#parts;
+    const { concurrency, config, counters, routes, tokens, write } = this.#parts;
     const { client, verdict } = exchange;
-    const rules = config.current.concurrency;
+    const { attributes, concurrency: rules } = config.current;
     const route = verdict.route < 0 ? null : routes.routeOf(verdict);
-    const full = concurrency.beginRequest(client, verdict.subject, rules, route);
+    const full = concurrency.beginRequest(client, verdict.subject, rules, route, attributes);
     if (full === null) return true;
     counters.add(COUNTER[full]);
+    tokens.giveBack(exchange);
     exchange.call.retryAfterMs = FULL_RETRY_MS;
     exchange.call.detail = sentence(full, rules, route);
     write.fail(exchange, 'GW_CONCURRENCY');

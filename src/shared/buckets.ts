@@ -95,7 +95,8 @@ export class Buckets implements BucketMemory {
    * @param now {@link monotonic}
    * @returns 0 = granted; above 0 = milliseconds until all permit it; {@link BUCKET_MOVED} = find the client's buckets again
    */
-  take(now: Milliseconds, { count, cost, pairs }: CallBuckets): number {
+  take(now: Milliseconds, call: CallBuckets): number {
+    const { count, cost, pairs } = call;
     const { words } = this;
     const held = this.#held;
     const waits = this.#waits;
@@ -118,18 +119,33 @@ export class Buckets implements BucketMemory {
         this.refusedBy = number;
       }
     }
-    if (wait !== 0) this.#refund(tried, pairs, cost);
+    if (wait === 0) call.takenAt = now;
+    else this.#undo(tried, call, now);
     for (let i = count - 1; i >= 0; i -= 1) this.unlock(pairs[i * 2]!, held[i]!);
     return wait;
   }
 
-  /** Gives back what was taken from the first `tried` of the buckets. */
-  #refund(tried: Count, pairs: Int32Array, cost: number): void {
+  /** Gives back what was taken from the first `tried` of the buckets, which are locked. */
+  #undo(tried: Count, { cost, pairs }: CallBuckets, now: Milliseconds): void {
     for (let i = 0; i < tried; i += 1) {
-      if (this.#waits[i] !== 0) continue;
-      const limit = this.limitOf(pairs[i * 2]!);
-      limit.limiter.refund(this, pairs[i * 2]!, limit, cost);
+      if (this.#waits[i] === 0) this.#give(pairs[i * 2]!, now, cost, now);
     }
+  }
+
+  /** Gives back what {@link take} took for a call that is not made after all. @param now {@link monotonic} */
+  refund(now: Milliseconds, { count, cost, pairs, takenAt }: CallBuckets): void {
+    for (let i = 0; i < count; i += 1) {
+      const bucket = pairs[i * 2]!;
+      const held = this.lock(bucket);
+      const isSame = this.words[bucket * BUCKET_WORDS + BucketWord.generation] === pairs[i * 2 + 1];
+      if (isSame) this.#give(bucket, now, cost, takenAt);
+      this.unlock(bucket, held);
+    }
+  }
+
+  #give(bucket: number, now: Milliseconds, cost: number, takenAt: Milliseconds): void {
+    const limit = this.limitOf(bucket);
+    limit.limiter.refund(this, bucket, limit, now, cost, takenAt);
   }
 
   /** The share of its limit that is left in a bucket that is locked, 0 to 1. */

@@ -4,10 +4,18 @@
  * as many as there are.
  */
 
+import type { Milliseconds } from '../units.js';
+
 /** Most limits that apply to one call. */
 export const MAX_LIMITS = 8;
-/** Words of {@link CallBuckets} in a record: number of buckets, cost, and index and generation of each. */
-export const CALL_BUCKET_WORDS = 2 + MAX_LIMITS * 2;
+/** Words in front of index and generation of the first bucket. */
+const FIXED_WORDS = 4;
+/** Words of {@link CallBuckets} in a record: number of buckets, cost, time, and index and generation of each. */
+export const CALL_BUCKET_WORDS = FIXED_WORDS + MAX_LIMITS * 2;
+
+/** Converts a time to two words and back. */
+const TIME = new Float64Array(1);
+const TIME_WORDS = new Int32Array(TIME.buffer);
 
 /** See the file comment. */
 export class CallBuckets {
@@ -15,6 +23,8 @@ export class CallBuckets {
   count = 0;
   /** What the call takes from each, at least 1. */
   cost = 1;
+  /** When the call took it: the time that `Buckets.take` was given. */
+  takenAt: Milliseconds = 0;
   /** Index of each bucket, and the generation it was found under. */
   readonly pairs = new Int32Array(MAX_LIMITS * 2);
 
@@ -40,6 +50,7 @@ export class CallBuckets {
     const { count, pairs: others } = from;
     this.count = count;
     this.cost = from.cost;
+    this.takenAt = from.takenAt;
     for (let i = 0; i < count * 2; i += 1) pairs[i] = others[i]!;
   }
 
@@ -49,7 +60,11 @@ export class CallBuckets {
     const count = words[at]!;
     this.count = count;
     this.cost = words[at + 1]!;
-    for (let i = 0; i < count * 2; i += 1) pairs[i] = words[at + 2 + i]!;
+    if (count === 0) return;
+    TIME_WORDS[0] = words[at + 2]!;
+    TIME_WORDS[1] = words[at + 3]!;
+    this.takenAt = TIME[0]!;
+    for (let i = 0; i < count * 2; i += 1) pairs[i] = words[at + FIXED_WORDS + i]!;
   }
 
   /** Writes {@link CALL_BUCKET_WORDS} words of a record from `words[at]` on. */
@@ -57,6 +72,10 @@ export class CallBuckets {
     const { count, pairs } = this;
     words[at] = count;
     words[at + 1] = this.cost;
-    for (let i = 0; i < count * 2; i += 1) words[at + 2 + i] = pairs[i]!;
+    if (count === 0) return;
+    TIME[0] = this.takenAt;
+    words[at + 2] = TIME_WORDS[0]!;
+    words[at + 3] = TIME_WORDS[1]!;
+    for (let i = 0; i < count * 2; i += 1) words[at + FIXED_WORDS + i] = pairs[i]!;
   }
 }

@@ -176,15 +176,15 @@ export class Counters {
     this.#counters[this.#base + counter]! += count;
   }
 
-  /** Counts one error answer. @param number of the error (src/errors.ts) */
-  error(number: number): void {
-    this.#counters[this.#base + FIXED + number]! += 1;
+  /** Counts error answers. @param number of the error (src/errors.ts) */
+  error(number: number, count = 1): void {
+    this.#counters[this.#base + FIXED + number]! += count;
   }
 
-  /** Counts one request. @param method id of the method, 0 = another one */
-  request(method: number, outcome: number): void {
+  /** Counts requests. @param method id of the method, 0 = another one */
+  request(method: number, outcome: number, count = 1): void {
     const row = method < METHODS.length ? method : 0;
-    this.#counters[this.#base + REQUESTS + row * OUTCOMES.length + outcome]! += 1;
+    this.#counters[this.#base + REQUESTS + row * OUTCOMES.length + outcome]! += count;
   }
 
   /** Counts one result with `isError` under a series of {@link SeriesNames.id}. */

@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import type { LimitRule } from '../../src/config/snapshot.js';
+import type { CallBuckets } from '../../src/shared/call-buckets.js';
 import { monotonic } from '../../src/shared/clock.js';
 import { bucketsOf, callOf, tokenBucket } from './limits.js';
 
@@ -138,6 +139,40 @@ for (const rule of RULES) {
         }
       }),
       { numRuns: 50 },
+    );
+  });
+
+  it(`${name}: a call that is given back is as if it had never been, and gives later calls no more`, () => {
+    fc.assert(
+      fc.property(traffic, fc.integer({ min: 1, max: 4 }), fc.nat(2 * WINDOW), (calls, cost, pause) => {
+        const [buckets, others] = [bucketsOf([rule]), bucketsOf([rule])];
+        let now = monotonic() + 1;
+        const take = (call: { readonly cost: number }): void => {
+          const wait = others.take(now, callOf([0], [], call.cost));
+          // What the call has taken may be missing meanwhile, never the other way round.
+          if (buckets.take(now, callOf([0], [], call.cost)) === 0) assert.equal(wait, 0);
+          else if (wait === 0) others.refund(now, { ...callOf([0], [], call.cost), takenAt: now } as CallBuckets);
+        };
+        for (const call of calls.slice(0, 5)) {
+          now += call.pause;
+          take(call);
+        }
+        // With this one the window begins at the same time in both.
+        take({ cost: 1 });
+        const given = callOf([0], [], cost);
+        if (buckets.take(now, given) > 0) return;
+        if (pause % 2 === 0) {
+          buckets.refund(now, given);
+          assert.ok(Math.abs(buckets.peek(0, now) - others.peek(0, now)) < 1e-9, 'at once');
+        }
+        for (const call of calls.slice(5, 10)) {
+          now += call.pause;
+          take(call);
+        }
+        now += pause;
+        if (pause % 2 === 1) buckets.refund(now, given);
+        assert.ok(buckets.peek(0, now) <= others.peek(0, now) + 1e-9, 'later');
+      }),
     );
   });
 

@@ -11,7 +11,7 @@ function limitedCall(name: string, what: string, max: number): Case {
     what: `send: limits on calls at once, ${what}`,
     setup() {
       const concurrency = new Concurrency();
-      const rules: ConcurrencyRules = { global: max, perClient: max };
+      const rules: ConcurrencyRules = { global: max, perClient: max, key: { by: 'principal' } };
       const route: LimitedPlace = { name: 'route', maxConcurrent: max };
       const server: LimitedPlace = { name: 'server', maxConcurrent: max };
       const exchanges = Array.from({ length: CLIENTS }, (_, client) => {
@@ -23,7 +23,8 @@ function limitedCall(name: string, what: string, max: number): Case {
         run(times) {
           for (let i = 0; i < times; i++) {
             const { call, client, verdict } = exchanges[i % CLIENTS]!;
-            if (concurrency.beginRequest(client, verdict.subject, rules, route) !== null) throw new Error('refused');
+            if (concurrency.beginRequest(client, verdict.subject, rules, route, []) !== null)
+              throw new Error('refused');
             if (!concurrency.beginCall(call, server)) throw new Error('refused');
             concurrency.endRequest(client);
             concurrency.endCall(call);

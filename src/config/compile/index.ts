@@ -20,7 +20,7 @@ import { Compilation } from './compilation.js';
 import { joinFailOver } from './fail-over.js';
 import { isHost, isLoopbackHost } from './loopback.js';
 import { compileMatch } from './match.js';
-import { compileLimit, compileRateLimits } from './rate-limits.js';
+import { compileConcurrency, compileLimit, compileRateLimits } from './rate-limits.js';
 import { serverIndex } from './server-index.js';
 import { compileServers } from './servers.js';
 import { compileVariants } from './variants.js';
@@ -67,6 +67,7 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
   checkBind(compilation, host, isExposed && auth.providers.length === 0);
   const servers = compileServers(compilation);
   const views = compileViews(compilation, servers, auth, isExposed);
+  const rateLimits = compileRateLimits(compilation);
   const snapshot: Snapshot = {
     version: options.version ?? 1,
     name: config.name,
@@ -84,10 +85,10 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
     servers,
     routes: joinFailOver(compileRoutes(compilation, servers, views)),
     views,
-    rateLimits: compileRateLimits(compilation),
+    rateLimits,
     cache: compileCache(compilation),
     limits: config.limits,
-    concurrency: config.rateLimits.concurrency,
+    concurrency: compileConcurrency(compilation, rateLimits),
     overload: config.overload,
     catalog: { ...config.catalog, manifestFile: compileManifestFile(loaded) },
     sessions: {

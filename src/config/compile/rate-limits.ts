@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import type { ConfigPath } from '../problems.js';
 import { SESSION_HEADER } from '../reserved-headers.js';
 import type { limitSchema, rateLimitsSchema } from '../schema/rate-limits.js';
-import type { ClientKey, LimitRule, RateLimitsSnapshot } from '../snapshot.js';
+import type { ClientKey, ConcurrencySnapshot, LimitRule, RateLimitsSnapshot } from '../snapshot.js';
 import { scopeList } from './auth.js';
 import type { Compilation } from './compilation.js';
 import { globs, patterns, uriPatterns } from './patterns.js';
@@ -32,6 +32,13 @@ export function compileRateLimits(compilation: Compilation): RateLimitsSnapshot 
     headers: rateLimits.headers,
     maxClients: rateLimits.maxClients,
   };
+}
+
+/** Compiles `rateLimits.concurrency`. @param rateLimits the compiled ones, whose key is the default */
+export function compileConcurrency(compilation: Compilation, rateLimits: RateLimitsSnapshot): ConcurrencySnapshot {
+  const { global, key, perClient } = compilation.loaded.config.rateLimits.concurrency;
+  if (key === undefined) return { global, perClient, key: rateLimits.key };
+  return { global, perClient, key: clientKey(compilation, key, ['rateLimits', 'concurrency', 'key']) };
 }
 
 /** Compiles one limit that may be left out. */

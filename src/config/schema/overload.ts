@@ -45,13 +45,7 @@ export const overloadSchema = z.strictObject({
   ),
 });
 
-/** A limit on calls at once. */
+/** A limit on calls at once. @param text what it counts */
 export function concurrent(text: string) {
   return whole(0, text, { max: 65_535, zero: 'no limit' });
 }
-
-/** `rateLimits.concurrency` of the configuration. */
-export const concurrencySchema = z.strictObject({
-  global: concurrent('Calls of all clients together.'),
-  perClient: concurrent('Calls of one client: the subject of its token, or its address without authentication.'),
-});

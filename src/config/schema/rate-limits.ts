@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { alias, flag, named, strings, whole } from './fields.js';
 import { patternList } from './match.js';
-import { concurrencySchema } from './overload.js';
+import { concurrent } from './overload.js';
 
 /** Algorithms of rate limits (src/shared/limiters). */
 export const LIMIT_ALGORITHMS = ['token-bucket', 'sliding-window', 'fixed-window'] as const;
@@ -41,6 +41,17 @@ const clientKeySchema = z.union([
   z.enum(['principal', 'address', 'session']),
   z.strictObject({ header: z.string().min(1).max(128).describe('Name of the header.') }),
 ]);
+
+/** `rateLimits.concurrency` of the configuration. */
+const concurrencySchema = z.strictObject({
+  global: concurrent('Calls of all clients together.'),
+  perClient: concurrent('Calls of one client, which `key` tells apart from others.'),
+  key: clientKeySchema
+    .optional()
+    .describe(
+      'What tells clients apart, as `rateLimits.perClient.key`, which is the default: the subject of the token, or the address without one, unless it says otherwise.',
+    ),
+});
 
 /** `rateLimits` of the configuration. */
 export const rateLimitsSchema = z.strictObject({

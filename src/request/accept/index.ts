@@ -1,5 +1,5 @@
 /** The accept stage: two HTTP front ends, on uWebSockets.js and on node:http, with the same checks and the same {@link FrontHandler}. */
-import { uwsReads } from '../../../native/index.js';
+import { EarlyRefusals, uwsReads } from '../../../native/index.js';
 import type { Snapshot } from '../../config/snapshot.js';
 import type { ExchangeTable } from '../exchange/table.js';
 import { MALFORMED } from './http/answers.js';
@@ -33,6 +33,7 @@ export function frontEndKind(
  * Starts to listen on `snapshot.host` and `snapshot.port` (0 = any free port).
  *
  * @param log default: warnings are dropped
+ * @param early what is refused when it is read, while the gateway is overloaded; default: nothing
  * @throws Error with `code` EADDRINUSE when the port is in use
  */
 export async function openFrontEnd(
@@ -40,6 +41,7 @@ export async function openFrontEnd(
   handler: FrontHandler,
   table: ExchangeTable,
   log: FrontEndLog | null = null,
+  early: EarlyRefusals = new EarlyRefusals(0),
 ): Promise<FrontEnd> {
   const { kind, reason } = frontEndKind(snapshot.frontEnd, snapshot.limits.maxHeaderBytes);
   if (kind === 'node') {
@@ -49,7 +51,7 @@ export async function openFrontEnd(
     return openNode(snapshot, handler, table);
   }
   const { UwsFrontEnd } = await import('./uws/index.js');
-  const front = await UwsFrontEnd.open(snapshot, handler, table);
+  const front = await UwsFrontEnd.open(snapshot, handler, table, early);
   if (front.takesChunks) return front;
   if (snapshot.frontEnd === 'auto') {
     await front.close();

@@ -4,8 +4,10 @@
  * server until its exchange is released: a parked call still occupies its server, but no client.
  */
 import { randomBytes } from 'node:crypto';
+import type { ClientKey } from '../../config/snapshot.js';
 import { sameDigest } from '../../shared/digest.js';
 import type { Count, Milliseconds } from '../../units.js';
+import { ATTRIBUTE_SEPARATOR, type Caller } from './caller.js';
 
 /** Calls under way on one route or at one server. */
 export class ActiveCalls {
@@ -17,19 +19,26 @@ export class ActiveCalls {
   }
 }
 
+/** What a client is known by. */
+const By = { subject: 0, address: 1, header: 2 } as const;
+type By = (typeof By)[keyof typeof By];
+
 /** Calls under way of one client; in a chain of those with the same place in the table. */
 export class ActiveClient {
   count: Count = 0;
   hash = 0;
-  /** 128 bits of the subject's digest; all 0 = the client is known by its address alone. */
+  by: By = By.subject;
+  /** 128 bits of the subject's digest, if the client is known by it. */
   readonly subject = new Int32Array(4);
-  address = '';
+  /** The address or the value of the header, if the client is known by one of them. */
+  text = '';
   next: ActiveClient | null = null;
 }
 
 /** A request of a client (`Client`), with what counts it; the fields are changed by {@link Concurrency} alone. */
 export interface CountedRequest {
   readonly remoteAddress: string;
+  readonly caller: Pick<Caller, 'attributes'>;
   countedGlobally: boolean;
   countedClient: ActiveClient | null;
   countedRoute: ActiveCalls | null;
@@ -44,6 +53,8 @@ export interface CountedCall {
 export interface ConcurrencyRules {
   readonly global: Count;
   readonly perClient: Count;
+  /** What tells clients apart. A client without it is counted by its subject, or by its address if it has none. */
+  readonly key: ClientKey;
 }
 
 /** A route or server with its limit; 0 = no limit. */
@@ -96,6 +107,7 @@ export class Concurrency {
    *
    * @param subject 128 bits of the subject's digest, all 0 = anonymous
    * @param route null = the call is on none
+   * @param names the headers that policy reads (`Snapshot.attributes`)
    * @returns the limit that is reached, and nothing is counted then; null = counted
    */
   beginRequest(
@@ -103,6 +115,7 @@ export class Concurrency {
     subject: Int32Array,
     rules: ConcurrencyRules,
     route: LimitedPlace | null,
+    names: readonly string[],
   ): FullLimit | null {
     if (rules.global > 0 && this.#global >= rules.global) return 'global';
     const maxOnRoute = route === null ? 0 : route.maxConcurrent;
@@ -112,7 +125,7 @@ export class Concurrency {
       if (onRoute.count >= maxOnRoute) return 'route';
     }
     if (rules.perClient > 0) {
-      const own = this.#clientOf(client, subject);
+      const own = this.#clientOf(client, subject, rules.key, names);
       if (own.count >= rules.perClient) return 'client';
       own.count += 1;
       client.countedClient = own;
@@ -177,24 +190,38 @@ export class Concurrency {
   }
 
   /** The client of a request; one that has no call is added, so its count has to be raised. */
-  #clientOf(client: CountedRequest, subject: Int32Array): ActiveClient {
-    const isAnonymous = (subject[0]! | subject[1]! | subject[2]! | subject[3]!) === 0;
-    const address = isAnonymous ? client.remoteAddress : '';
-    let hash = this.#seed;
-    if (isAnonymous) {
-      for (let at = 0; at < address.length; at += 1) hash = Math.imul(hash ^ address.charCodeAt(at), 0x01000193);
-      hash ^= hash >>> 15;
-    } else {
-      hash ^= subject[0]!;
+  #clientOf(client: CountedRequest, subject: Int32Array, key: ClientKey, names: readonly string[]): ActiveClient {
+    let by: By = By.subject;
+    let text = '';
+    let from = 0;
+    let to = 0;
+    const attributes = key.by === 'header' ? client.caller.attributes(names) : '';
+    if (key.by === 'header') {
+      from = startOf(attributes, key.attribute);
+      to = endOf(attributes, from);
     }
+    if (to > from) {
+      by = By.header;
+      text = attributes;
+    } else if (key.by === 'address' || (subject[0]! | subject[1]! | subject[2]! | subject[3]!) === 0) {
+      by = By.address;
+      text = client.remoteAddress;
+      from = 0;
+      to = text.length;
+    }
+    let hash = this.#seed;
+    for (let at = from; at < to; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+    hash ^= by === By.subject ? subject[0]! : hash >>> 15;
     hash &= PLACES - 1;
     for (let known: ActiveClient | null = this.#clients[hash]!; known !== null; known = known.next) {
-      if (known.address === address && sameDigest(known.subject, subject)) return known;
+      if (known.by !== by) continue;
+      if (by === By.subject ? sameDigest(known.subject, subject) : isRange(known.text, text, from, to)) return known;
     }
     const added = this.#idle ?? new ActiveClient();
     this.#idle = added.next;
     added.hash = hash;
-    added.address = address;
+    added.by = by;
+    added.text = text.slice(from, to);
     added.subject.set(subject);
     added.next = this.#clients[hash]!;
     this.#clients[hash] = added;
@@ -224,4 +251,25 @@ function placeIn(places: ReadonlyMap<string, ActiveCalls>, name: string): Active
 function leave(places: Map<string, ActiveCalls>, place: ActiveCalls): void {
   place.count -= 1;
   if (place.count === 0) places.delete(place.name);
+}
+
+/** Where the value of a request header begins among those that the policy reads. */
+function startOf(attributes: string, position: number): number {
+  let start = 0;
+  for (let i = 0; i < position; i += 1) {
+    const at = attributes.indexOf(ATTRIBUTE_SEPARATOR, start);
+    if (at < 0) return attributes.length;
+    start = at + 1;
+  }
+  return start;
+}
+
+function endOf(attributes: string, start: number): number {
+  const at = attributes.indexOf(ATTRIBUTE_SEPARATOR, start);
+  return at < 0 ? attributes.length : at;
+}
+
+/** Whether `text[from, to)` is `value`. */
+function isRange(value: string, text: string, from: number, to: number): boolean {
+  return value.length === to - from && text.startsWith(value, from);
 }

@@ -157,6 +157,8 @@ export const MessageFlag = {
   waited: 1 << 5,
   /** Its client has got an old answer: the call goes on for the cache alone. */
   refresh: 1 << 6,
+  /** The overload guard has judged it when it was read (native/early-refusals.ts). */
+  admitted: 1 << 7,
 } as const;
 
 /** Whom an exchange answers, and how. It moves to another exchange where that one answers the client from then on (handover.ts). */

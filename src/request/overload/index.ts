@@ -2,7 +2,7 @@
 import type { RouteSnapshot } from '../../config/snapshot.js';
 import type { ErrorCode } from '../../errors.js';
 import type { VerdictRecord } from '../../shared/verdict-record.js';
-import type { Exchange } from '../exchange/index.js';
+import { type Exchange, MessageFlag } from '../exchange/index.js';
 import type { OverloadGuard } from './guard.js';
 import { mayHaveRoute, workOf, workOnRoute } from './kinds.js';
 
@@ -12,6 +12,10 @@ export interface SheddingParts {
   readonly routes: {
     /** The route of a verdict, by the rules it was made under; null = none, or they are forgotten. */
     routeOf(verdict: VerdictRecord): Pick<RouteSnapshot, 'priority'> | null;
+  };
+  readonly tokens: {
+    /** Gives back the rate-limit tokens of a call that is not sent. */
+    giveBack(exchange: Exchange): void;
   };
   readonly write: {
     /** Ends the exchange with an error. */
@@ -30,15 +34,19 @@ export class Shedding {
   /** Refuses a decoded message whose kind does not depend on its route. @returns whether it is refused */
   beforeDecision(exchange: Exchange): boolean {
     const { guard } = this.#parts;
-    if (!guard.isActive || (guard.hasPriorities && mayHaveRoute(exchange))) return false;
+    const { flags, spans } = exchange.message;
+    if (!guard.isActive || (flags & MessageFlag.admitted) !== 0) return false;
+    if (guard.hasPriorities && mayHaveRoute(spans.method)) return false;
     return guard.refuses(workOf(exchange)) && this.#refuse(exchange);
   }
 
   /** Refuses a call by the priority of its route, before it is sent. @returns whether it is refused */
   beforeSending(exchange: Exchange): boolean {
-    const { guard, routes } = this.#parts;
-    if (!guard.isActive || !guard.hasPriorities || !mayHaveRoute(exchange)) return false;
-    return guard.refuses(workOnRoute(exchange, routes.routeOf(exchange.verdict))) && this.#refuse(exchange);
+    const { guard, routes, tokens } = this.#parts;
+    if (!guard.isActive || !guard.hasPriorities || !mayHaveRoute(exchange.message.spans.method)) return false;
+    if (!guard.refuses(workOnRoute(exchange, routes.routeOf(exchange.verdict)))) return false;
+    tokens.giveBack(exchange);
+    return this.#refuse(exchange);
   }
 
   #refuse(exchange: Exchange): true {

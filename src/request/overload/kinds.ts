@@ -21,7 +21,12 @@ for (const method of [Method.toolsCall, Method.unknown]) BY_METHOD[method] = Wor
 /** What a decoded message is; a request that goes on with a call is no new work. */
 export function workOf({ message: { flags, spans } }: Exchange): Work {
   if (spans.kind !== Kind.request || (flags & MessageFlag.hasInputResponses) !== 0) return Work.never;
-  return (BY_METHOD[spans.method] ?? Work.never) as Work;
+  return workOfMethod(spans.method);
+}
+
+/** What a request with that method is, unless it goes on with a call. */
+export function workOfMethod(method: number): Work {
+  return (BY_METHOD[method] ?? Work.never) as Work;
 }
 
 /** What a message is that a route with a priority has matched. @param route null = none */
@@ -31,9 +36,8 @@ export function workOnRoute(exchange: Exchange, route: Pick<RouteSnapshot, 'prio
   return Work[route.priority];
 }
 
-/** Whether the route of a message decides what it is: only then it waits for the decision of the policy. */
-export function mayHaveRoute({ message: { spans } }: Exchange): boolean {
-  const { method } = spans;
+/** Whether the route of a request with that method decides what it is: only then it waits for the decision of the policy. */
+export function mayHaveRoute(method: number): boolean {
   return (
     method === Method.toolsCall ||
     method === Method.unknown ||

@@ -5,18 +5,22 @@ import type { OverloadSnapshot } from '../../config/snapshot.js';
 import type { BufferBudget } from '../../shared/buffer-budget.js';
 import type { PolicyPool } from '../../shared/policy-pool.js';
 import type { Bytes, Milliseconds } from '../../units.js';
+import type { EventLoop } from './event-loop.js';
 
 /** What can be overloaded. */
 export type Resource = 'eventLoop' | 'memory' | 'rings';
 
 /** Time over which the delay is averaged before the gateway counts as overloaded: one slow turn does not. */
 const AVERAGE_MS: Milliseconds = 500;
-/** Time over which it is averaged while requests are refused, where the guard has to follow quickly. */
+/** Time over which the busy share of the event loop is averaged. */
 const RECENT_MS: Milliseconds = 100;
-/** While requests are refused, the delay is held at this share of the threshold, at least {@link MIN_TARGET_MS}. */
-const TARGET_SHARE = 1 / 25;
-const MIN_TARGET_MS: Milliseconds = 5;
-/** What one stall counts at most, in thresholds or targets: the longest ones are not remembered longer. */
+/** While requests are refused, the event loop is to be busy for this share of the time. */
+const BUSY_SHARE = 0.95;
+/** How much less is refused for each unit by which the busy share is too low. */
+const BUSY_STEEPNESS = 3;
+/** And of a busy one: it does more in longer turns, which the guard bounds. */
+const PROBE = 0.1;
+/** What one stall counts at most, in thresholds: the longest ones are not remembered longer. */
 const MAX_STALL = 3;
 /** Samples between two looks at the memory, which cost some 20 µs. */
 const MEMORY_SAMPLES = 5;
@@ -51,6 +55,7 @@ export interface LoadParts {
     /** Time since the last call in which the system ran something else, although the front was ready to run. */
     waitedMs(): Milliseconds;
   };
+  readonly eventLoop: Pick<EventLoop, 'activeMs' | 'turnMs'>;
 }
 
 /** Memory that the process may have by its container or machine. */
@@ -66,7 +71,9 @@ export class Load {
   #samples = 0;
   /** Average delay of the event loop. */
   delayMs: Milliseconds = 0;
-  #recentMs: Milliseconds = 0;
+  /** Share of the time for which the event loop was busy. */
+  #busy = 0;
+  #activeMs: Milliseconds = 0;
   /** Used share of the memory, of the heap or of `limits.maxBufferedBytes`, the largest; 1 = as much as allowed. */
   memory = 0;
   /** The same of the fullest ring, of what `overload.ringFullness` allows. */
@@ -81,11 +88,14 @@ export class Load {
     const passed = intervalMs + lateMs;
     const { eventLoopDelayMs } = rules;
     const average = eventLoopDelayMs === 0 ? lateMs : Math.min(lateMs, MAX_STALL * eventLoopDelayMs);
+    const { eventLoop, runQueue } = this.#parts;
+    const activeMs = eventLoop.activeMs();
     // To refuse more does not help against what else runs on the machine.
-    const own = Math.max(0, lateMs - this.#parts.runQueue.waitedMs());
-    const recent = Math.min(own, MAX_STALL * targetOf(eventLoopDelayMs));
+    const waitedMs = Math.min(passed - 1, runQueue.waitedMs());
+    const busy = Math.max(0, activeMs - this.#activeMs - waitedMs) / (passed - waitedMs);
+    this.#activeMs = activeMs;
     this.delayMs += (average - this.delayMs) * (1 - Math.exp(-passed / AVERAGE_MS));
-    this.#recentMs += (recent - this.#recentMs) * (1 - Math.exp(-passed / RECENT_MS));
+    this.#busy += (Math.min(1, busy) - this.#busy) * (1 - Math.exp(-passed / RECENT_MS));
     if (this.#samples % MEMORY_SAMPLES === 0) this.#sampleMemory(rules);
     this.#samples += 1;
     this.#sampleRings(rules);
@@ -114,6 +124,11 @@ export class Load {
     }
   }
 
+  /** How long this turn of the event loop has judged requests. */
+  turnMs(): Milliseconds {
+    return this.#parts.eventLoop.turnMs();
+  }
+
   /** What is overloaded, null = nothing. */
   overloaded({ eventLoopDelayMs }: OverloadSnapshot): Resource | null {
     if (eventLoopDelayMs > 0 && this.delayMs >= eventLoopDelayMs) return 'eventLoop';
@@ -121,15 +136,13 @@ export class Load {
     return this.rings >= 1 ? 'rings' : null;
   }
 
-  /** Whether more has to be refused (up to 2) or less (down to -1); 0 = the load is right. */
+  /**
+   * Whether more has to be refused (up to 2) or less (down to -1); 0 = the load is right. Of a busy event loop never more: the
+   * guard lets a turn begin no more work than it has time for.
+   */
   drive({ eventLoopDelayMs }: OverloadSnapshot): number {
-    const delay = eventLoopDelayMs === 0 ? -1 : this.#recentMs / targetOf(eventLoopDelayMs) - 1;
+    const loop = eventLoopDelayMs === 0 ? -1 : Math.min(-PROBE, (this.#busy - BUSY_SHARE) * BUSY_STEEPNESS);
     const memory = (this.memory - 1) * MEMORY_STEEPNESS;
-    return Math.min(2, Math.max(-1, delay, memory, this.rings - 1));
+    return Math.min(2, Math.max(-1, loop, memory, this.rings - 1));
   }
-}
-
-/** The delay that is held while requests are refused. */
-function targetOf(eventLoopDelayMs: Milliseconds): Milliseconds {
-  return Math.max(MIN_TARGET_MS, eventLoopDelayMs * TARGET_SHARE);
 }

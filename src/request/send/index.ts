@@ -167,6 +167,7 @@ export class SendStage implements StartedCalls {
         this.#parts.write.fail(exchange, last.unavailable(exchange));
       } else {
         this.#parts.counters.add(Counter.concurrencyServer);
+        this.#parts.tokens.giveBack(exchange);
         call.retryAfterMs = FULL_RETRY_MS;
         this.#parts.write.fail(exchange, 'GW_UPSTREAM_FULL');
       }

@@ -80,6 +80,10 @@ export interface SendParts {
   };
   readonly counters: Pick<Counters, 'add'>;
   readonly concurrency: Pick<Concurrency, 'beginCall'>;
+  readonly tokens: {
+    /** Gives back the rate-limit tokens of a call that is not sent. */
+    giveBack(exchange: Exchange): void;
+  };
   readonly awaitedTasks: {
     /** The call as it is sent to a tool that runs only as a task. */
     asTask(exchange: Exchange, target: CallTarget, message: Buffer): Buffer;

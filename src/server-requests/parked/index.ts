@@ -8,12 +8,7 @@ import type { Spans } from '../../../native/spans.js';
 import type { Current } from '../../config/current.js';
 import type { LimitsSnapshot } from '../../config/snapshot.js';
 import { type ErrorCode, errorNumber } from '../../errors.js';
-import {
-  Capability,
-  capabilityMask,
-  declaredCapabilities,
-  neededCapability,
-} from '../../protocol/client-capabilities.js';
+import { Capability, capabilityMask, neededCapability } from '../../protocol/client-capabilities.js';
 import { stringValue } from '../../protocol/json-cursor.js';
 import { Era } from '../../protocol/revisions.js';
 import type { Policy } from '../../request/dispatch/questions.js';
@@ -37,6 +32,7 @@ import {
   parsedParams,
   readInputRequest,
   refusal,
+  requirement,
   supportsInputRequired,
   urlInputRequests,
 } from './input-requests.js';
@@ -66,7 +62,7 @@ export interface ParkedServer {
 /** What {@link ParkedCalls} works with. */
 export interface ParkedCallsParts {
   readonly config: Current<{ readonly limits: ParkedLimits }>;
-  readonly table: Pick<ExchangeTable, 'release'>;
+  readonly table: Pick<ExchangeTable, 'concurrency' | 'release'>;
   readonly handles: HandleSealer;
   readonly identity: GatewayIdentity;
   readonly write: ParkedAnswers;
@@ -377,6 +373,8 @@ export class ParkedCalls {
     if (call === null) return;
     call.clear();
     call.outcome ??= outcome;
+    // It waits for its client only, which may never come: the server is done with it.
+    this.#parts.table.concurrency.endCall(exchange.call);
   }
 
   /** Removes a call without open requests whose client was not asked yet: it continues as an ordinary call. */
@@ -432,11 +430,6 @@ function answersIn(call: ParkedCall, retry: Exchange, message: Uint8Array): Buff
 function declaredIn(exchange: Exchange, message: Uint8Array): number {
   const start = exchange.message.spans.capabilitiesStart;
   return start < 0 ? 0 : capabilityMask(message.subarray(start, exchange.message.spans.capabilitiesEnd));
-}
-
-/** `data.requiredCapabilities` of -32021. */
-function requirement(mask: number): string {
-  return JSON.stringify(declaredCapabilities(mask, false));
 }
 
 function digestOf(exchange: Exchange): Buffer {

@@ -5,7 +5,7 @@
 
 import { Method } from '../../../native/layout.js';
 import type { Spans } from '../../../native/spans.js';
-import { Capability } from '../../protocol/client-capabilities.js';
+import { Capability, declaredCapabilities } from '../../protocol/client-capabilities.js';
 import {
   applyEdits,
   findMember,
@@ -215,4 +215,9 @@ export function capabilitiesOf({ message: { bodyLength }, client: { capabilities
 export function supportsInputRequired({ message: { spans } }: Exchange): boolean {
   const method = spans.method;
   return method === Method.toolsCall || method === Method.promptsGet || method === Method.resourcesRead;
+}
+
+/** `data.requiredCapabilities` of -32021. @param mask bits of Capability */
+export function requirement(mask: number): string {
+  return JSON.stringify(declaredCapabilities(mask, false));
 }

@@ -42,10 +42,11 @@ export const fixedWindow: Limiter = {
     return 0;
   },
 
-  refund(memory, bucket, limit, cost) {
+  refund(memory, bucket, limit, now, cost, takenAt) {
     const at = bucket * BUCKET_WORDS + COUNT;
-    memory.words[at] = Math.max(0, memory.words[at]! - Math.min(cost, limit.capacity));
-    if (limit.spacingMs > 0) refundSpacing(memory, bucket, limit, cost);
+    const isSameWindow = memory.floats[bucket * BUCKET_FLOATS + BEGAN]! <= takenAt;
+    if (isSameWindow) memory.words[at] = Math.max(0, memory.words[at]! - Math.min(cost, limit.capacity));
+    if (limit.spacingMs > 0) refundSpacing(memory, bucket, limit, now, cost, takenAt);
   },
 
   fullness(memory, bucket, limit, now) {

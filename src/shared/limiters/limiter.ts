@@ -17,8 +17,20 @@ export interface Limiter {
    * @returns 0 = taken; above 0 = milliseconds until they can be taken if no other call comes
    */
   take(memory: BucketMemory, bucket: number, limit: Limit, now: Milliseconds, cost: number): Milliseconds;
-  /** Gives back what {@link take} took, before anything else has happened to the bucket. */
-  refund(memory: BucketMemory, bucket: number, limit: Limit, cost: number): void;
+  /**
+   * Gives back what {@link take} took: at once all of it; later, whatever else has happened to the bucket meanwhile, never more
+   * than it would have if there had been no call.
+   *
+   * @param takenAt the time that {@link take} was given
+   */
+  refund(
+    memory: BucketMemory,
+    bucket: number,
+    limit: Limit,
+    now: Milliseconds,
+    cost: number,
+    takenAt: Milliseconds,
+  ): void;
   /** The share of the limit that is left: 0 = nothing, 1 = the bucket is unused. */
   fullness(memory: BucketMemory, bucket: number, limit: Limit, now: Milliseconds): number;
 }

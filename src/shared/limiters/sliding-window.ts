@@ -89,10 +89,15 @@ export const slidingWindow: Limiter = {
     return 0;
   },
 
-  refund(memory, bucket, limit, cost) {
-    const at = bucket * BUCKET_WORDS + COUNTS;
-    memory.words[at] = Math.max(0, memory.words[at]! - Math.min(cost, limit.capacity));
-    if (limit.spacingMs > 0) refundSpacing(memory, bucket, limit, cost);
+  refund(memory, bucket, limit, now, cost, takenAt) {
+    const { words } = memory;
+    const at = bucket * BUCKET_WORDS;
+    const age = Math.max(0, (words[at + NEWEST]! - Math.floor((takenAt * PARTS) / limit.windowMs)) | 0);
+    if (age <= PARTS) {
+      const count = at + COUNTS + age;
+      words[count] = Math.max(0, words[count]! - Math.min(cost, limit.capacity));
+    }
+    if (limit.spacingMs > 0) refundSpacing(memory, bucket, limit, now, cost, takenAt);
   },
 
   fullness(memory, bucket, limit, now) {

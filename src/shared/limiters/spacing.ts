@@ -40,9 +40,20 @@ export function takeSpacing(
   floats[at] = Math.max(floats[at]!, now) + Math.min(cost, limit.burst) * limit.spacingMs;
 }
 
-/** Gives back what {@link takeSpacing} counted. */
-export function refundSpacing({ floats }: BucketMemory, bucket: number, limit: Limit, cost: number): void {
-  floats[bucket * BUCKET_FLOATS + PACED_UNTIL]! -= Math.min(cost, limit.burst) * limit.spacingMs;
+/**
+ * Gives back what is left of what {@link takeSpacing} counted at `takenAt`: time that has passed since then would have passed
+ * without the call too.
+ */
+export function refundSpacing(
+  { floats }: BucketMemory,
+  bucket: number,
+  limit: Limit,
+  now: Milliseconds,
+  cost: number,
+  takenAt: Milliseconds,
+): void {
+  const left = Math.min(cost, limit.burst) * limit.spacingMs - Math.max(0, now - takenAt);
+  if (left > 0) floats[bucket * BUCKET_FLOATS + PACED_UNTIL]! -= left;
 }
 
 /** The share of `burst` that may come now, 0 to 1. */

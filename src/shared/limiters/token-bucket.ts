@@ -36,9 +36,11 @@ export const tokenBucket: Limiter = {
     return 0;
   },
 
-  refund({ floats }, bucket, limit, cost) {
+  refund({ floats }, bucket, limit, now, cost, takenAt) {
     const at = bucket * BUCKET_FLOATS + TOKENS;
-    floats[at] = Math.min(limit.capacity, floats[at]! + Math.min(cost, limit.capacity));
+    // Without the call the bucket may have been full since then: what was refilled would have been lost.
+    const left = Math.min(cost, limit.capacity) - Math.max(0, now - takenAt) * limit.perMs;
+    if (left > 0) floats[at] = Math.min(limit.capacity, floats[at]! + left);
   },
 
   fullness({ floats }, bucket, limit, now) {

@@ -57,7 +57,7 @@ test('an empty configuration has the documented defaults', () => {
       headers: false,
       maxClients: 65_536,
     },
-    concurrency: { global: 0, perClient: 0 },
+    concurrency: { global: 0, perClient: 0, key: { by: 'principal' } },
     overload: {
       enabled: false,
       eventLoopDelayMs: 500,

@@ -2,12 +2,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import type { ClientKey } from '../../../src/config/snapshot.js';
+import { Caller, NOBODY, Scheme } from '../../../src/request/exchange/caller.js';
 import { Concurrency } from '../../../src/request/exchange/concurrency.js';
 import { handOver } from '../../../src/request/exchange/handover.js';
 import type { Exchange } from '../../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../../src/request/exchange/table.js';
 
 const NOTHING = { global: 0, clients: 0, routes: 0, servers: 0 };
+const NAMES = ['first', 'second', 'third'];
 const ANONYMOUS = Int32Array.of(0, 0, 0, 0);
 
 interface Life {
@@ -18,10 +21,23 @@ interface Life {
   server: string | null;
 }
 
+const KEYS: readonly ClientKey[] = [{ by: 'principal' }, { by: 'address' }, { by: 'header', attribute: 1 }];
+
+const addressOf = (client: number): string => (client < 4 ? '10.0.0.1' : `10.0.0.${client}`);
+/** A value that is the address of another client, which it is not to be taken for. */
+const headerOf = (client: number): string => `10.0.0.${client < 4 ? 4 : 6}`;
+const callerWith = (header: string): Caller => new Caller('', Scheme.none, 0, ['x', header, 'y'].join('\n'), NAMES);
+
+/** What tells a client apart from the others. */
+function nameBy({ by }: ClientKey, client: number): string {
+  if (by === 'header' && client % 2 === 1) return `header ${headerOf(client)}`;
+  return client < 4 && by !== 'address' ? `subject ${client}` : addressOf(client);
+}
+
 const step = fc.record({
   action: fc.constantFrom('begin', 'begin', 'begin', 'send', 'suspend', 'resume', 'end', 'end'),
   pick: fc.nat(1_000),
-  /** Clients 0 to 3 have a subject, 4 to 7 only an address. */
+  /** Clients 0 to 3 have a subject, 4 to 7 only an address, and the odd ones of both a header. */
   client: fc.nat(7),
   route: fc.constantFrom(null, 'a', 'b'),
   server: fc.constantFrom('x', 'y', 'free'),
@@ -31,7 +47,7 @@ describe('calls at once', () => {
   it('never exceed a limit, are refused only at one, and leave no count behind', () => {
     fc.assert(
       fc.property(
-        fc.record({ global: fc.nat(6), perClient: fc.nat(3) }),
+        fc.record({ global: fc.nat(6), perClient: fc.nat(3), key: fc.constantFrom(...KEYS) }),
         fc.record({ a: fc.nat(3), b: fc.nat(3), x: fc.nat(3), y: fc.nat(3) }),
         fc.array(step, { maxLength: 120 }),
         (rules, limits, steps) => {
@@ -47,11 +63,12 @@ describe('calls at once', () => {
             if (action === 'begin') {
               const exchange = table.acquire();
               if (exchange === null) continue;
-              const name = String(client);
-              exchange.client.remoteAddress = client < 4 ? '10.0.0.1' : `10.0.0.${client}`;
+              const name = nameBy(rules.key, client);
+              exchange.client.remoteAddress = addressOf(client);
+              exchange.client.caller = callerWith(client % 2 === 0 ? '' : headerOf(client));
               exchange.verdict.subject.set(client < 4 ? [7, 7, 7, client + 1] : ANONYMOUS);
               const place = route === null ? null : { name: route, maxConcurrent: places[route]! };
-              const full = concurrency.beginRequest(exchange.client, exchange.verdict.subject, rules, place);
+              const full = concurrency.beginRequest(exchange.client, exchange.verdict.subject, rules, place, NAMES);
               const isGlobal =
                 rules.global > 0 && lives.filter((other) => other.client !== null).length >= rules.global;
               const isRoute = route !== null && places[route]! > 0 && count('route', route) >= places[route]!;
@@ -100,14 +117,16 @@ describe('calls at once', () => {
     const concurrency = new Concurrency();
     const requests = Array.from({ length: 10_000 }, (_, index) => ({
       remoteAddress: `10.1.${index >> 8}.${index & 255}`,
+      caller: NOBODY,
       countedGlobally: false,
       countedClient: null,
       countedRoute: null,
     }));
-    const rules = { global: 0, perClient: 1 };
-    for (const request of requests) assert.equal(concurrency.beginRequest(request, ANONYMOUS, rules, null), null);
+    const rules = { global: 0, perClient: 1, key: { by: 'principal' } } as const;
+    for (const request of requests)
+      assert.equal(concurrency.beginRequest(request, ANONYMOUS, rules, null, NAMES), null);
     const again = { ...requests[5_000]!, countedClient: null };
-    assert.equal(concurrency.beginRequest(again, ANONYMOUS, rules, null), 'client');
+    assert.equal(concurrency.beginRequest(again, ANONYMOUS, rules, null, NAMES), 'client');
     assert.equal(concurrency.counts.clients, requests.length);
     for (const request of requests.filter((_, index) => index % 3 === 1)) concurrency.endRequest(request);
     for (const request of requests) concurrency.endRequest(request);

@@ -96,6 +96,7 @@ function stageWith(eras: readonly Era[], options: { needsCapabilities?: boolean;
       },
     },
     concurrency: table.concurrency,
+    tokens: { giveBack: () => {} },
     awaitedTasks: { asTask: (_exchange, _target, message) => message },
     write: {
       fail: (_exchange, code) => failures.push(code),

@@ -55,6 +55,8 @@ export abstract class HttpCall<Owner extends CallOwner = CallOwner> implements R
   refusal: Refusal | null = null;
   /** The token of the id of a request that is refused, where what has come of its body tells it; else empty. */
   requestId: Uint8Array = EMPTY;
+  /** The overload guard has judged the request when it was read, and it is not to be refused. */
+  isAdmitted = false;
   /** The path of the endpoint or of the stream that was requested; empty = another path. */
   path = '';
   verb: Verb = Verb.post;

@@ -1,6 +1,6 @@
 import type { Snapshot } from '../../../config/snapshot.js';
 import type { ErrorCode } from '../../../errors.js';
-import { type Exchange, setId } from '../../exchange/index.js';
+import { type Exchange, MessageFlag, setId } from '../../exchange/index.js';
 import type { ExchangeTable } from '../../exchange/table.js';
 import { OVERLOADED, OVERLOADED_HEAD } from './answers.js';
 import type { HttpCall } from './call.js';
@@ -38,6 +38,7 @@ export class AcceptContext {
     else {
       call.head.fill(exchange, this.rules, call, call.verb, call.startedAt, call.target?.view ?? 0);
       exchange.client.path = call.path;
+      if (call.isAdmitted) exchange.message.flags |= MessageFlag.admitted;
       const { credentials } = this.rules.auth[exchange.client.caller.view]!;
       if (credentials.ignoredProxy !== '') {
         this.handler.ignoredProxy(credentials.ignoredProxy);

@@ -1,5 +1,5 @@
 import { createServer } from 'node:net';
-import { Chunks, type UwsReads, uwsReads } from '../../../../native/index.js';
+import { Chunks, type EarlyRefusals, type UwsReads, uwsReads } from '../../../../native/index.js';
 import type { Snapshot } from '../../../config/snapshot.js';
 import type { ErrorCode } from '../../../errors.js';
 import type { Count, Milliseconds } from '../../../units.js';
@@ -38,6 +38,7 @@ export class UwsFrontEnd extends HttpFrontEnd<UwsCall> implements FrontEnd, UwsC
   readonly #webSockets: UwsWebSockets;
   /** Null = what is read cannot be seen. */
   readonly #reads: UwsReads | null;
+  readonly #early: EarlyRefusals;
   readonly #pool: UwsCall[] = [];
   /** Calls whose client does not take what is written. */
   readonly #watched = new Set<UwsCall>();
@@ -47,8 +48,15 @@ export class UwsFrontEnd extends HttpFrontEnd<UwsCall> implements FrontEnd, UwsC
   #active: Count = 0;
   #isClosed = false;
 
-  private constructor(uws: UwsModule, snapshot: Snapshot, handler: FrontHandler, table: ExchangeTable) {
+  private constructor(
+    uws: UwsModule,
+    snapshot: Snapshot,
+    handler: FrontHandler,
+    table: ExchangeTable,
+    early: EarlyRefusals,
+  ) {
     super(snapshot, handler, table);
+    this.#early = early;
     this.#uws = uws;
     this.#app = uws.App();
     this.#app.filter((response, change) => this.#count(response, change));
@@ -60,13 +68,18 @@ export class UwsFrontEnd extends HttpFrontEnd<UwsCall> implements FrontEnd, UwsC
     const port = this.#listen(snapshot);
     this.address = { host: snapshot.host, port };
     const reads = uwsReads(MALFORMED);
-    this.#reads = port > 0 && reads?.watch(port) === true ? reads : null;
+    this.#reads = port > 0 && reads?.watch(port, early) === true ? reads : null;
   }
 
   /** @throws Error when uWebSockets.js does not load, or with a `code` of listen(2) when it cannot listen on the port */
-  static async open(snapshot: Snapshot, handler: FrontHandler, table: ExchangeTable): Promise<UwsFrontEnd> {
+  static async open(
+    snapshot: Snapshot,
+    handler: FrontHandler,
+    table: ExchangeTable,
+    early: EarlyRefusals,
+  ): Promise<UwsFrontEnd> {
     const { host, port, limits } = snapshot;
-    const front = new UwsFrontEnd(loadUws(limits.maxHeaderBytes), snapshot, handler, table);
+    const front = new UwsFrontEnd(loadUws(limits.maxHeaderBytes), snapshot, handler, table, early);
     if (front.address.port > 0) return front;
     await front.close();
     // uWS gives no reason; node:net has one for the same attempt.
@@ -84,6 +97,7 @@ export class UwsFrontEnd extends HttpFrontEnd<UwsCall> implements FrontEnd, UwsC
 
   stopListening(): void {
     this.isDraining = true;
+    this.#early.close();
     if (this.#listenSocket === null) return;
     this.#uws.us_listen_socket_close(this.#listenSocket);
     this.#listenSocket = null;
@@ -104,6 +118,7 @@ export class UwsFrontEnd extends HttpFrontEnd<UwsCall> implements FrontEnd, UwsC
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.stopSweep();
+    this.#reads?.unwatch(this.#early);
     this.#app.close();
   }
 
@@ -222,6 +237,7 @@ export class UwsFrontEnd extends HttpFrontEnd<UwsCall> implements FrontEnd, UwsC
     if (this.#reads !== null) {
       call.isFirst = this.#reads.handle();
       call.descriptor = this.#reads.expectAnswer();
+      call.isAdmitted = this.#reads.isAdmitted;
     }
     call.verb = verb;
     this.#active += 1;
