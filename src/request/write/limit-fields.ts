@@ -8,6 +8,9 @@ import type { VerdictRecord } from '../../shared/verdict-record.js';
 import type { Milliseconds } from '../../units.js';
 import { NO_HEAD } from './heads.js';
 
+/** What a token that was given back may lack (limiters/limiter.ts, refund). */
+const MISSING = 1e-3;
+
 /** Where the limits are: the pool of policy workers. */
 export interface LimitSource {
   readonly snapshot: Snapshot;
@@ -84,7 +87,7 @@ export class LimitFields implements AnswerLimits {
       'ratelimit-policy',
       `${name};q=${capacity};w=${seconds(windowMs)}`,
       'ratelimit',
-      `${name};r=${Math.floor(left)}${time}`,
+      `${name};r=${Math.floor(left + MISSING)}${time}`,
     ];
   }
 
