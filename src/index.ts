@@ -21,8 +21,8 @@ export {
   type UrlProxyOptions,
 } from './api/proxy.js';
 export { defineConfig, type GatewayConfig } from './config/define.js';
+export type { Revocation } from './control/credentials/revocations.js';
 export type { EndpointHealth, UpstreamHealth } from './control/health.js';
-export type { Revocation } from './control/revocations.js';
 export type { Address } from './control/running-gateway.js';
 export type { ErrorRow, ErrorSource } from './error-row.js';
 export {

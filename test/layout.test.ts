@@ -34,12 +34,12 @@ const COMMON = [
 
 /** Contracts between the parts: the shape of data, and the numbers in it. */
 const CONTRACTS = [
-  'src/config/auth-snapshot.ts',
-  'src/config/current.ts',
-  'src/config/endpoint-auth.ts',
-  'src/config/match.ts',
-  'src/config/restrictions.ts',
-  'src/config/snapshot.ts',
+  'src/config/snapshot/auth.ts',
+  'src/config/snapshot/current.ts',
+  'src/config/snapshot/endpoint-auth.ts',
+  'src/config/snapshot/match.ts',
+  'src/config/snapshot/restrictions.ts',
+  'src/config/snapshot/index.ts',
   'src/upstream/core/types.ts',
 ];
 

@@ -1,10 +1,10 @@
 /** The response cache as the decider uses it: which calls it concerns, what their keys are, and what reports and purges do to it. */
-import type { CacheRule, Snapshot } from '../src/config/snapshot.js';
+import type { CacheRule, Snapshot } from '../src/config/snapshot/index.js';
 import type { CatalogTable } from '../src/shared/catalog-table.js';
 import type { Counters } from '../src/shared/counters.js';
 import { packedText } from '../src/shared/packed.js';
-import { RequestFlag, Verdict } from '../src/shared/records.js';
-import type { CachePurge, FrontMessage } from '../src/shared/worker-messages.js';
+import { RequestFlag, Verdict } from '../src/shared/ring/records.js';
+import type { CachePurge, FrontMessage } from '../src/shared/ring/worker-messages.js';
 import { ANONYMOUS, type Principal } from './authenticate/principal.js';
 import { CacheEvents, CacheRules, Lookup, PurgeScope, ResponseCache } from './cache/index.js';
 import { Finder } from './find/index.js';

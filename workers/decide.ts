@@ -2,18 +2,19 @@
  * Decides about the records of one ring: runs the stages in order and writes their outcome into verdicts.
  * A record is read in place; only a decision that waits for the verification of a token copies it.
  */
-import { isRemovedView, restrictsLists } from '../src/config/restrictions.js';
-import type { Snapshot } from '../src/config/snapshot.js';
+
+import type { Snapshot } from '../src/config/snapshot/index.js';
+import { isRemovedView, restrictsLists } from '../src/config/snapshot/restrictions.js';
 import { errorNumber } from '../src/errors.js';
-import { planBuckets, viewBuckets } from '../src/shared/bucket-plan.js';
-import type { BucketLayout } from '../src/shared/buckets.js';
 import type { CatalogTable } from '../src/shared/catalog-table.js';
 import { monotonic } from '../src/shared/clock.js';
 import { Counter, Counters } from '../src/shared/counters.js';
 import { Epochs } from '../src/shared/epochs.js';
-import { Ask, RequestFlag, Verdict } from '../src/shared/records.js';
-import { maxResultBytes, Ring } from '../src/shared/ring.js';
-import type { FrontMessage, PolicyTask, WorkerMessage } from '../src/shared/worker-messages.js';
+import { planBuckets, viewBuckets } from '../src/shared/limits/bucket-plan.js';
+import type { BucketLayout } from '../src/shared/limits/buckets.js';
+import { maxResultBytes, Ring } from '../src/shared/ring/index.js';
+import { Ask, RequestFlag, Verdict } from '../src/shared/ring/records.js';
+import type { FrontMessage, PolicyTask, WorkerMessage } from '../src/shared/ring/worker-messages.js';
 import { Authenticators } from './authenticate/authenticators.js';
 import { Outcome } from './authenticate/index.js';
 import { Inquiries, type InquiryRequests } from './authenticate/inquiries.js';

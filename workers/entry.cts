@@ -5,5 +5,5 @@
  */
 const policy = import('./policy.js');
 
-module.exports = async (task: import('../src/shared/worker-messages.js').PolicyTask): Promise<void> =>
+module.exports = async (task: import('../src/shared/ring/worker-messages.js').PolicyTask): Promise<void> =>
   (await policy).default(task);

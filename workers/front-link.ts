@@ -1,6 +1,6 @@
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { ring } from '../native/index.js';
-import type { BellAddress, FrontMessage, Inquiry, WorkerMessage } from '../src/shared/worker-messages.js';
+import type { BellAddress, FrontMessage, Inquiry, WorkerMessage } from '../src/shared/ring/worker-messages.js';
 import type { Front } from './decide.js';
 
 /** What a worker has of the front besides the rings: its doorbell and a message port. Made by policy.ts, one per worker. */

@@ -1,4 +1,4 @@
-import type { ClientKey, RateLimitsSnapshot } from '../src/config/snapshot.js';
+import type { ClientKey, RateLimitsSnapshot } from '../src/config/snapshot/index.js';
 import { ByteTable, buildByteTable } from '../src/shared/patterns/byte-table.js';
 import { digestOf } from './authenticate/digest.js';
 import { KnownBytes } from './authenticate/known-bytes.js';

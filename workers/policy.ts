@@ -4,8 +4,8 @@
  * asynchronous verification and for messages of the front.
  */
 import { createDoorbell } from '../native/index.js';
-import { RECORD_VERSION } from '../src/shared/records.js';
-import type { PolicyTask, WorkerMessage } from '../src/shared/worker-messages.js';
+import { RECORD_VERSION } from '../src/shared/ring/records.js';
+import type { PolicyTask, WorkerMessage } from '../src/shared/ring/worker-messages.js';
 import type { Milliseconds } from '../src/units.js';
 import { Decider } from './decide.js';
 import { FrontLink } from './front-link.js';

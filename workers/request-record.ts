@@ -1,4 +1,4 @@
-import { type Ask, REQUEST_HEAD, type RequestFlag, RequestWord } from '../src/shared/records.js';
+import { type Ask, REQUEST_HEAD, type RequestFlag, RequestWord } from '../src/shared/ring/records.js';
 import { ANONYMOUS } from './authenticate/principal.js';
 import type { CacheQuery } from './cache/index.js';
 

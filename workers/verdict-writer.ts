@@ -1,6 +1,6 @@
-import { VERDICT_HEAD, Verdict } from '../src/shared/records.js';
-import type { Ring } from '../src/shared/ring.js';
-import { VerdictRecord } from '../src/shared/verdict-record.js';
+import type { Ring } from '../src/shared/ring/index.js';
+import { VERDICT_HEAD, Verdict } from '../src/shared/ring/records.js';
+import { VerdictRecord } from '../src/shared/ring/verdict-record.js';
 import type { CacheWaiters } from './cache/index.js';
 import type { Guard } from './guard/index.js';
 import type { RequestRecord } from './request-record.js';

@@ -1,9 +1,9 @@
 /** The worker of the ring case: answers every record with a verdict and does nothing else. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { createDoorbell, ring } from '../../native/index.js';
-import { RequestWord, VERDICT_HEAD, VerdictWord } from '../../src/shared/records.js';
-import { Ring } from '../../src/shared/ring.js';
-import type { BellAddress } from '../../src/shared/worker-messages.js';
+import { Ring } from '../../src/shared/ring/index.js';
+import { RequestWord, VERDICT_HEAD, VerdictWord } from '../../src/shared/ring/records.js';
+import type { BellAddress } from '../../src/shared/ring/worker-messages.js';
 
 const { requests, verdicts, bell } = workerData as {
   requests: SharedArrayBuffer;

@@ -3,7 +3,7 @@ import type { PreparedCatalog } from '../../src/catalog/prepared.js';
 import { compileSnapshot } from '../../src/config/compile/index.js';
 import { loadConfigObject } from '../../src/config/load.js';
 import type { GatewayConfig } from '../../src/config/schema/index.js';
-import type { Snapshot } from '../../src/config/snapshot.js';
+import type { Snapshot } from '../../src/config/snapshot/index.js';
 import { Era, LATEST_LEGACY } from '../../src/protocol/revisions.js';
 import { packShared } from '../../src/shared/packed.js';
 import { gatewayConfig } from '../load/gateway-config.js';

@@ -1,15 +1,16 @@
 /** Builds a catalog from the compiled lists of all upstreams: a pure function that runs in the control pool. */
 import { isTombstone } from '../config/numbering.js';
-import type { ViewSnapshot } from '../config/snapshot.js';
+import type { ViewSnapshot } from '../config/snapshot/index.js';
 import { encodeHeaderValue } from '../protocol/header-value.js';
-import { isPortableName } from '../protocol/name-forms.js';
-import { assignNames, isForeignAddress, type Naming } from '../protocol/names.js';
+import { isPortableName } from '../protocol/names/forms.js';
+import { assignNames, isForeignAddress, type Naming } from '../protocol/names/index.js';
 import { Era } from '../protocol/revisions.js';
 import { EntryFlag, EntryKind } from '../shared/catalog-table.js';
 import { type Packed, packedText, packShared } from '../shared/packed.js';
 import { compileGlob } from '../shared/patterns/glob.js';
 import { CompiledItems, Repair } from './compile-lists.js';
 import { instructionsOf, instructionsTail } from './instructions.js';
+import { LISTS, type ListName } from './items/list-names.js';
 import { patternFaults } from './pattern-faults.js';
 import { buildDiscover, buildInitialize, buildList, digest, listShape, mergeCapabilities } from './results.js';
 import { routeFaults } from './route-faults.js';
@@ -22,8 +23,6 @@ import {
   type CatalogProblem,
   type CatalogServer,
   type CompiledDiscovery,
-  LISTS,
-  type ListName,
   type ListSet,
   MAX_PROBLEMS,
   type RenamedItem,

@@ -12,11 +12,12 @@ import {
   packShared,
   sharedCopy,
 } from '../shared/packed.js';
-import { type Item, readItem, renderItem, type SchemaRule } from './items.js';
-import { toLatin1 } from './json-text.js';
-import { withOwnName } from './own-name.js';
+import { type Item, readItem, renderItem, type SchemaRule } from './items/index.js';
+import { toLatin1 } from './items/json-text.js';
+import { LISTS, type ListName } from './items/list-names.js';
+import { withOwnName } from './items/own-name.js';
 import { packedViews } from './pack.js';
-import { LISTS, type ListName, MAX_PROBLEMS } from './types.js';
+import { MAX_PROBLEMS } from './types.js';
 
 /** The lists of one server. */
 export interface ListsInput {

@@ -1,13 +1,14 @@
 /** Compiles the lists of each server separately, so that a catalog is merged from finished parts. */
-import type { ServerSnapshot } from '../config/snapshot.js';
+import type { ServerSnapshot } from '../config/snapshot/index.js';
 import { Era } from '../protocol/revisions.js';
 import { packedCount } from '../shared/packed.js';
 import type { Bytes } from '../units.js';
 import type { Discovery } from '../upstream/core/types.js';
 import { type CompiledList, compileLists, type ListsInput } from './compile-lists.js';
-import type { SchemaRule } from './items.js';
-import { isObject } from './shapes.js';
-import { type Capabilities, type CompiledDiscovery, LISTS } from './types.js';
+import type { SchemaRule } from './items/index.js';
+import { LISTS } from './items/list-names.js';
+import { isObject } from './items/shapes.js';
+import type { Capabilities, CompiledDiscovery } from './types.js';
 
 /** Larger lists take half a second or more and are compiled one server at a time. */
 const LARGE: Bytes = 4 * 1024 * 1024;

@@ -1,8 +1,9 @@
 /** The main thread's side of the catalog: collects discoveries, builds catalogs in the control pool, puts them in force. */
-import { allProviders } from '../config/endpoint-auth.js';
+
 import { isTombstone, TOMBSTONE } from '../config/numbering.js';
-import { restrictsLists } from '../config/restrictions.js';
-import type { ServerSnapshot, Snapshot } from '../config/snapshot.js';
+import { allProviders } from '../config/snapshot/endpoint-auth.js';
+import type { ServerSnapshot, Snapshot } from '../config/snapshot/index.js';
+import { restrictsLists } from '../config/snapshot/restrictions.js';
 import { packageVersion } from '../package-root.js';
 import type { ListedSpellings } from '../protocol/uri.js';
 import type { Bytes, Count, Milliseconds } from '../units.js';

@@ -1,7 +1,7 @@
 /** `instructions` of `initialize` and `server/discover`: those of all servers, of which a client gets only the ones it may call. */
 import { isTombstone } from '../config/numbering.js';
 import type { Bytes } from '../units.js';
-import { toLatin1 } from './json-text.js';
+import { toLatin1 } from './items/json-text.js';
 import type { CatalogInput } from './types.js';
 
 /** What one server says. */

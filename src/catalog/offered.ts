@@ -1,8 +1,8 @@
 /** What servers offer, as far as it is known, for questions whether a pattern of the configuration matches any of it. */
 import { unchangedNames } from '../../workers/find/spellings.js';
-import type { PatternText } from '../config/match.js';
-import type { CatalogRules, RouteSnapshot, Snapshot } from '../config/snapshot.js';
-import { acceptedForm, type Rename } from '../protocol/name-forms.js';
+import type { CatalogRules, RouteSnapshot, Snapshot } from '../config/snapshot/index.js';
+import type { PatternText } from '../config/snapshot/match.js';
+import { acceptedForm, type Rename } from '../protocol/names/forms.js';
 import { judgedTemplate, judgedUri } from '../protocol/uri.js';
 import { type CatalogTable, EntryFlag, EntryKind } from '../shared/catalog-table.js';
 import { packedCount, packedText } from '../shared/packed.js';

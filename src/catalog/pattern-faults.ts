@@ -1,6 +1,7 @@
 /** Patterns of rules besides routes that match nothing: a limit that limits nothing, or an answer that is stored all the same. */
-import type { PatternText } from '../config/match.js';
-import type { Snapshot } from '../config/snapshot.js';
+
+import type { Snapshot } from '../config/snapshot/index.js';
+import type { PatternText } from '../config/snapshot/match.js';
 import type { CatalogTable } from '../shared/catalog-table.js';
 import { shownPattern } from '../shared/patterns/text.js';
 import { type Kind, Offered, type RoutedServers } from './offered.js';

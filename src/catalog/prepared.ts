@@ -11,9 +11,10 @@ import { packedText, packedView } from '../shared/packed.js';
 import { ByteTable } from '../shared/patterns/byte-table.js';
 import type { Bytes, Count, Milliseconds } from '../units.js';
 import { instructionsTail } from './instructions.js';
+import type { HeaderParam } from './items/header-params.js';
 import { packedViews } from './pack.js';
 import { buildList, TTL_WIDTH } from './results.js';
-import type { BuiltList, BuiltView, Capabilities, CatalogBuild, CatalogProblem, HeaderParam } from './types.js';
+import type { BuiltList, BuiltView, Capabilities, CatalogBuild, CatalogProblem } from './types.js';
 
 const NO_BYTES = Buffer.alloc(0);
 /** Instructions that are kept for clients from which something is hidden; each has at most `CatalogInput.maxInstructions` bytes. */

@@ -2,9 +2,10 @@
 import { createHash } from 'node:crypto';
 import { isTombstone } from '../config/numbering.js';
 import { Era, LATEST_LEGACY, REVISIONS, Revision } from '../protocol/revisions.js';
-import { toLatin1 } from './json-text.js';
+import { toLatin1 } from './items/json-text.js';
+import type { ListName } from './items/list-names.js';
 import { packTexts } from './pack.js';
-import type { BuiltList, Capabilities, CatalogInput, ListName, ListShape } from './types.js';
+import type { BuiltList, Capabilities, CatalogInput, ListShape } from './types.js';
 
 /** Characters reserved for `ttlMs`, padded with spaces: the number is written in place when the bytes are served. */
 export const TTL_WIDTH = 16;

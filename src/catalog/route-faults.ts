@@ -3,10 +3,10 @@
  * reached, or whose scopes nothing can grant. A rule that protects nothing would fail in silence.
  */
 
-import type { AuthProvider, Grant } from '../config/auth-snapshot.js';
-import { allProviders } from '../config/endpoint-auth.js';
-import type { PatternText } from '../config/match.js';
-import type { RouteSnapshot, Snapshot } from '../config/snapshot.js';
+import type { AuthProvider, Grant } from '../config/snapshot/auth.js';
+import { allProviders } from '../config/snapshot/endpoint-auth.js';
+import type { RouteSnapshot, Snapshot } from '../config/snapshot/index.js';
+import type { PatternText } from '../config/snapshot/match.js';
 import type { CatalogTable } from '../shared/catalog-table.js';
 import { resourcePatterns } from '../shared/patterns/resources.js';
 import { compilePattern, shownPattern } from '../shared/patterns/text.js';

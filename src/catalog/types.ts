@@ -3,21 +3,18 @@
  * the number of items is packed into a few buffers, so that the main thread only transfers them.
  */
 
-import type { CatalogRules, RouteSnapshot, ViewSnapshot } from '../config/snapshot.js';
-import type { Rename } from '../protocol/name-forms.js';
-import type { Naming } from '../protocol/names.js';
+import type { CatalogRules, RouteSnapshot, ViewSnapshot } from '../config/snapshot/index.js';
+import type { Rename } from '../protocol/names/forms.js';
+import type { Naming } from '../protocol/names/index.js';
 import type { Era } from '../protocol/revisions.js';
 import type { CatalogTable } from '../shared/catalog-table.js';
 import type { Packed } from '../shared/packed.js';
 import type { Bytes, Count } from '../units.js';
 import type { CompiledList } from './compile-lists.js';
 import type { ServerInstructions } from './instructions.js';
+import type { ListName } from './items/list-names.js';
 import type { PatternFault, RulePattern } from './pattern-faults.js';
 import type { RouteFault } from './route-faults.js';
-
-/** The four lists, in the order of `EntryKind`. */
-export const LISTS = ['tools', 'prompts', 'resources', 'templates'] as const;
-export type ListName = (typeof LISTS)[number];
 
 /** The capabilities of the gateway: the union over its upstreams. */
 export interface Capabilities {
@@ -97,14 +94,6 @@ export interface ListSet {
   readonly view: number;
   /** Positions in `clientLists` that take the place of the discoveries of their servers. */
   readonly lists: readonly number[];
-}
-
-/** A tool argument that is also sent as the header `Mcp-Param-{header}`. */
-export interface HeaderParam {
-  /** Property names from `arguments` down. */
-  readonly path: readonly string[];
-  readonly header: string;
-  readonly type: 'string' | 'integer' | 'boolean';
 }
 
 /** A problem with the lists of the upstreams, for operators. */

@@ -1,5 +1,5 @@
 import { check } from './check.js';
-import type { Command } from './command.js';
+import type { Command } from './console/command.js';
 import { explain } from './explain.js';
 import { init } from './init.js';
 import { login } from './login.js';

@@ -1,4 +1,4 @@
-import { style } from './print.js';
+import { style } from './console/print.js';
 
 /** A tools/call of MCP 2026-07-28: one request without a session, with the headers repeated in the body. */
 function curlLine(url: string): string {

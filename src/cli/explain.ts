@@ -2,15 +2,23 @@ import { Catalog } from '../catalog/index.js';
 import { Manifest, ManifestError } from '../catalog/manifest.js';
 import { compileSnapshot } from '../config/compile/index.js';
 import { loadConfigFile } from '../config/load.js';
-import type { Snapshot } from '../config/snapshot.js';
+import type { Snapshot } from '../config/snapshot/index.js';
 import { ConfigError } from '../errors.js';
 import type { ExplainBody } from '../explain/body.js';
 import type { Explanation } from '../explain/index.js';
 import { boundedRequest } from '../outbound/bounded-request.js';
 import type { CatalogTable } from '../shared/catalog-table.js';
-import { type Command, EXIT, type ExitCode, type Options, oneFile, readArguments, UsageError } from './command.js';
-import { requiredFile } from './config-file.js';
-import { maskWith, printError, printLine, printWarning, style, table } from './print.js';
+import {
+  type Command,
+  EXIT,
+  type ExitCode,
+  type Options,
+  oneFile,
+  readArguments,
+  UsageError,
+} from './console/command.js';
+import { maskWith, printError, printLine, printWarning, style, table } from './console/print.js';
+import { requiredFile } from './files/config-file.js';
 
 const OPTIONS = {
   config: { type: 'string', short: 'c', value: 'FILE', help: 'the file; also without the flag' },

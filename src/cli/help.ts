@@ -1,6 +1,7 @@
 /** The texts of `--help`, from the tables of the commands; docs/cli.md is made from the same tables (scripts/cli-page.mjs). */
-import type { Command, Option } from './command.js';
+
 import { COMMANDS } from './commands.js';
+import type { Command, Option } from './console/command.js';
 
 /** Columns of an option before its text; longer ones have a line of their own. */
 const HEAD_COLUMNS = 26;

@@ -1,10 +1,10 @@
 import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { formatOf } from '../config/load.js';
-import { type Command, EXIT, type ExitCode, oneFile, readArguments } from './command.js';
-import { fileOfFolder } from './config-file.js';
-import { printError, printLine } from './print.js';
-import { starterFile } from './starter.js';
+import { type Command, EXIT, type ExitCode, oneFile, readArguments } from './console/command.js';
+import { printError, printLine } from './console/print.js';
+import { fileOfFolder } from './files/config-file.js';
+import { starterFile } from './files/starter.js';
 
 const DEFAULT_FILE = 'switchyard.json';
 

@@ -2,14 +2,14 @@ import { spawn } from 'node:child_process';
 import { compileSnapshot } from '../config/compile/index.js';
 import { isLoopbackHost } from '../config/compile/loopback.js';
 import { loadConfigFile } from '../config/load.js';
-import type { Snapshot } from '../config/snapshot.js';
-import { loginsOf, type OAuthSnapshot } from '../config/user-logins.js';
+import type { Snapshot } from '../config/snapshot/index.js';
+import { loginsOf, type OAuthSnapshot } from '../config/snapshot/user-logins.js';
 import type { Milliseconds } from '../units.js';
 import type { LoginStore } from '../upstream/credentials/login-store.js';
 import type { Callback } from './callback.js';
-import { type Command, EXIT, type ExitCode, type Options, readArguments, UsageError } from './command.js';
-import { requiredFile } from './config-file.js';
-import { maskWith, printError, printLine, printNote, printWarning } from './print.js';
+import { type Command, EXIT, type ExitCode, type Options, readArguments, UsageError } from './console/command.js';
+import { maskWith, printError, printLine, printNote, printWarning } from './console/print.js';
+import { requiredFile } from './files/config-file.js';
 
 const OPTIONS = {
   config: { type: 'string', short: 'c', value: 'FILE', help: 'the file; default: that of the working folder' },

@@ -1,6 +1,6 @@
-import { type Command, EXIT, type ExitCode, type Options, readArguments } from './command.js';
+import { type Command, EXIT, type ExitCode, type Options, readArguments } from './console/command.js';
+import { printNote } from './console/print.js';
 import { loginTarget } from './login.js';
-import { printNote } from './print.js';
 
 const OPTIONS = {
   config: { type: 'string', short: 'c', value: 'FILE', help: 'the file; default: that of the working folder' },

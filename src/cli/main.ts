@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The command `switchyard`. */
-import { flushOutput } from './print.js';
+import { flushOutput } from './console/print.js';
 import { runCommandLine } from './run.js';
 
 // A reader that closes the pipe (`switchyard validate x | head`) is no failure.

@@ -2,7 +2,7 @@ import type { ProxyOptions, ProxyRules } from '../api/proxy.js';
 import { loadConfigObject } from '../config/load.js';
 import { LOG_LEVELS } from '../config/schema/index.js';
 import { URL_TRANSPORTS } from '../config/schema/servers.js';
-import { listenSentence } from './addresses.js';
+import { listenSentence } from './console/addresses.js';
 import {
   type Arguments,
   alternatives,
@@ -15,10 +15,10 @@ import {
   type Options,
   readArguments,
   UsageError,
-} from './command.js';
-import { maskWith, printError, printLine } from './print.js';
+} from './console/command.js';
+import { maskWith, printError, printLine } from './console/print.js';
+import { StopSignals } from './console/stop-signals.js';
 import { proxyFault } from './proxy-fault.js';
-import { StopSignals } from './stop-signals.js';
 
 /** How clients reach the proxy. */
 const CLIENT_TRANSPORTS = ['stdio', 'http', 'sse'] as const;

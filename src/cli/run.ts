@@ -3,10 +3,10 @@ import { nearest } from '../config/nearest.js';
 import { quoteKey } from '../config/source/index.js';
 import { ConfigError } from '../errors.js';
 import { packageVersion } from '../package-root.js';
-import { EXIT, type ExitCode, UsageError } from './command.js';
 import { COMMANDS } from './commands.js';
+import { EXIT, type ExitCode, UsageError } from './console/command.js';
+import { printError, printLine } from './console/print.js';
 import { helpOf, usage } from './help.js';
-import { printError, printLine } from './print.js';
 
 /** What other programs call these commands. */
 const OTHER_NAMES: Readonly<Record<string, string>> = {

@@ -1,8 +1,8 @@
 import type { ConfigOverrides } from '../config/compile/index.js';
 import { FRONT_ENDS, LOG_LEVELS } from '../config/schema/index.js';
-import type { Snapshot } from '../config/snapshot.js';
+import type { Snapshot } from '../config/snapshot/index.js';
 import type { RunningGateway } from '../control/running-gateway.js';
-import { authority, clientUrl, listenSentence } from './addresses.js';
+import { authority, clientUrl, listenSentence } from './console/addresses.js';
 import {
   alternatives,
   type Command,
@@ -16,12 +16,12 @@ import {
   oneFile,
   readArguments,
   UsageError,
-} from './command.js';
-import { FILE_NAMES, fileOfFolder } from './config-file.js';
+} from './console/command.js';
+import { maskWith, printError, printLine, printNote, printWarning } from './console/print.js';
+import { StopSignals } from './console/stop-signals.js';
 import { demoNotes } from './demo-notes.js';
-import { maskWith, printError, printLine, printNote, printWarning } from './print.js';
-import { StartConfig } from './start-config.js';
-import { StopSignals } from './stop-signals.js';
+import { FILE_NAMES, fileOfFolder } from './files/config-file.js';
+import { StartConfig } from './files/start-config.js';
 
 const OPTIONS = {
   config: {

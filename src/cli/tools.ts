@@ -1,7 +1,7 @@
 import { loadConfigFile } from '../config/load.js';
-import { type Command, EXIT, type ExitCode, type Options, oneFile, readArguments } from './command.js';
-import { requiredFile } from './config-file.js';
-import { maskWith, printError, printLine, printWarning, table } from './print.js';
+import { type Command, EXIT, type ExitCode, type Options, oneFile, readArguments } from './console/command.js';
+import { maskWith, printError, printLine, printWarning, table } from './console/print.js';
+import { requiredFile } from './files/config-file.js';
 
 const OPTIONS = {
   config: { type: 'string', short: 'c', value: 'FILE', help: 'the file; also without the flag' },

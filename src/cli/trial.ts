@@ -13,15 +13,15 @@ import type { PatternFault } from '../catalog/pattern-faults.js';
 import { grantFaults, type RouteFault } from '../catalog/route-faults.js';
 import type { RenamedItem } from '../catalog/types.js';
 import { compileSnapshot } from '../config/compile/index.js';
-import { allProviders, withProviders } from '../config/endpoint-auth.js';
 import type { LoadedConfig } from '../config/loaded.js';
-import type { ServerSnapshot, Snapshot } from '../config/snapshot.js';
-import { loginsOf } from '../config/user-logins.js';
+import { allProviders, withProviders } from '../config/snapshot/endpoint-auth.js';
+import type { ServerSnapshot, Snapshot } from '../config/snapshot/index.js';
+import { loginsOf } from '../config/snapshot/user-logins.js';
 import type { UpstreamHealth } from '../control/health.js';
 import { packageVersion } from '../package-root.js';
 import type { Count, Milliseconds } from '../units.js';
-import { printNote } from './print.js';
-import { StopSignals } from './stop-signals.js';
+import { printNote } from './console/print.js';
+import { StopSignals } from './console/stop-signals.js';
 
 const POLL_MS: Milliseconds = 20;
 /** Time between two lines that name the servers that are waited for. */

@@ -8,21 +8,21 @@ import { list } from '../config/schema/fields.js';
 import type { ResolvedConfig } from '../config/schema/index.js';
 import { conditionFields, patternsOf } from '../config/schema/match.js';
 import { EVERYTHING } from '../config/schema/routes.js';
-import type { EndpointSnapshot, ServerSnapshot, Snapshot, TransportsSnapshot } from '../config/snapshot.js';
-import { loginsOf } from '../config/user-logins.js';
+import type { EndpointSnapshot, ServerSnapshot, Snapshot, TransportsSnapshot } from '../config/snapshot/index.js';
+import { loginsOf } from '../config/snapshot/user-logins.js';
 import { ConfigError } from '../errors.js';
 import { keyFileProblem } from '../session/key-file.js';
 import { limitInWords } from '../shared/limiters/words.js';
 import { findProgram } from '../upstream/stdio/program.js';
-import { authority } from './addresses.js';
-import { type Command, EXIT, type ExitCode, type Options, oneFile, readArguments } from './command.js';
-import { requiredFile } from './config-file.js';
-import { checkKeyFile } from './key-file.js';
-import { type KnownLists, knownLists } from './known-lists.js';
-import type { KnownLogin } from './known-logins.js';
-import { maskWith, printError, printLine, printWarning, style, table } from './print.js';
-import { checkPrograms, endpointPath } from './programs.js';
-import { type Rename, renames } from './renames.js';
+import { authority } from './console/addresses.js';
+import { type Command, EXIT, type ExitCode, type Options, oneFile, readArguments } from './console/command.js';
+import { maskWith, printError, printLine, printWarning, style, table } from './console/print.js';
+import { requiredFile } from './files/config-file.js';
+import { checkKeyFile } from './files/key-file.js';
+import { type KnownLists, knownLists } from './files/known-lists.js';
+import type { KnownLogin } from './files/known-logins.js';
+import { checkPrograms, endpointPath } from './files/programs.js';
+import { type Rename, renames } from './files/renames.js';
 
 const OPTIONS = {
   config: { type: 'string', short: 'c', value: 'FILE', help: 'the file; also without the flag' },
@@ -93,7 +93,7 @@ function resolveUpstreams(
 /** Loaded where a server wants a login. */
 async function storedLogins(snapshot: Snapshot): Promise<ReadonlyMap<string, KnownLogin>> {
   if (snapshot.servers.every((server) => loginsOf(server).length === 0)) return new Map();
-  return await (await import('./known-logins.js')).knownLogins(snapshot);
+  return await (await import('./files/known-logins.js')).knownLogins(snapshot);
 }
 
 /** Why nobody has to log in, or why somebody has. */

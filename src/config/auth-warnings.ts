@@ -1,5 +1,5 @@
-import type { AuthProvider } from './auth-snapshot.js';
-import type { Snapshot } from './snapshot.js';
+import type { AuthProvider } from './snapshot/auth.js';
+import type { Snapshot } from './snapshot/index.js';
 import { quoteKey } from './source/index.js';
 
 /** Sentences about settings of `auth` that permit more than people expect: for the log at each start and reload, and `validate`. */

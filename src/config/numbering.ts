@@ -3,8 +3,9 @@
  * subscriptions, parked calls) are numbers, so a server keeps its number as long as it has its name. A server that a
  * reload removes leaves a tombstone, whose number is reused only when nothing refers to it.
  */
-import { isRemovedView } from './restrictions.js';
-import type { ServerSnapshot, Snapshot, ViewSnapshot } from './snapshot.js';
+
+import type { ServerSnapshot, Snapshot, ViewSnapshot } from './snapshot/index.js';
+import { isRemovedView } from './snapshot/restrictions.js';
 
 /** Tombstones that are kept; beyond them, those without references are reused. */
 export const MAX_TOMBSTONES = 4_096;

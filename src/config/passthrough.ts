@@ -1,4 +1,4 @@
-import type { ServerSnapshot } from './snapshot.js';
+import type { ServerSnapshot } from './snapshot/index.js';
 
 /** The warning about one server with `passthrough`. */
 export function passthroughWarning(name: string): string {

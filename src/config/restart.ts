@@ -1,5 +1,5 @@
 import { canonical } from './numbering.js';
-import type { Snapshot } from './snapshot.js';
+import type { Snapshot } from './snapshot/index.js';
 
 const SENTENCE = 'takes effect only after a restart; the running gateway keeps what it has';
 

@@ -1,6 +1,6 @@
 import { Scrubber } from '../secrets/scrub.js';
 import type { KnownSecret } from '../secrets/show.js';
-import type { Current } from './current.js';
+import type { Current } from './snapshot/current.js';
 
 /** Masks the secrets of the configuration in force. Made anew at the first text after a reload. */
 export class CurrentScrubber {

@@ -3,15 +3,15 @@
  * the table is created when a catalog comes into force.
  */
 
-import type { Current } from '../config/current.js';
-import type { Snapshot } from '../config/snapshot.js';
+import type { Current } from '../config/snapshot/current.js';
+import type { Snapshot } from '../config/snapshot/index.js';
 import { errorNumber } from '../errors.js';
 import { type Exchange, MessageFlag } from '../request/exchange/index.js';
 import { isLongLived } from '../session/streams/long-lived.js';
 import { EntryKind } from '../shared/catalog-table.js';
 import { Counter, type Counters, OutcomeId, Series, type SeriesNames } from '../shared/counters.js';
 import { NO_ITEMS, type Packed, packedText } from '../shared/packed.js';
-import { Verdict } from '../shared/records.js';
+import { Verdict } from '../shared/ring/records.js';
 
 /** The series of an entry was not looked up yet. */
 const NOT_COUNTED = -2;

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
-import type { Current } from '../config/current.js';
-import type { Snapshot } from '../config/snapshot.js';
+import type { Current } from '../config/snapshot/current.js';
+import type { Snapshot } from '../config/snapshot/index.js';
 import type { BufferBudgetRules, BufferCounts } from '../shared/buffer-budget.js';
 import type { Bytes } from '../units.js';
 

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { PipelineLog } from '../request/pipeline.js';
 import { Counter, type Counters } from '../shared/counters.js';
-import { LogLimit } from '../upstream/core/log-limit.js';
+import { LogLimit } from '../upstream/core/limits/log-limit.js';
 
 /** Logs and counts faults of the stages and WebSocket clients that exceed limits. */
 export class FrontLog implements PipelineLog {

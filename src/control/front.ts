@@ -7,8 +7,8 @@ import { decoder } from '../../native/index.js';
 import { CatalogHistory } from '../catalog/history.js';
 import type { Catalog } from '../catalog/index.js';
 import type { PreparedCatalog } from '../catalog/prepared.js';
-import type { CurrentConfig } from '../config/current.js';
-import type { Snapshot } from '../config/snapshot.js';
+import type { CurrentConfig } from '../config/snapshot/current.js';
+import type { Snapshot } from '../config/snapshot/index.js';
 import { CallLimits } from '../request/call-limits.js';
 import { Cancellation } from '../request/cancellation.js';
 import { DecodeStage } from '../request/decode/index.js';
@@ -48,7 +48,7 @@ import { Identity } from './identity.js';
 import type { Readiness } from './readiness.js';
 import { RouteHistory } from './route-history.js';
 import { SessionEnds } from './session-ends.js';
-import type { UpstreamMessages } from './upstream-messages.js';
+import type { UpstreamMessages } from './upstreams/messages.js';
 import type { WorkerPool } from './worker-pool.js';
 
 /** The parts that the front shares with the rest of the gateway. */

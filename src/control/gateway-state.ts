@@ -1,9 +1,9 @@
 /** Reads the state of the gateway for /metrics, /stats and the programmatic API. */
 
 import type { Catalog } from '../catalog/index.js';
-import type { Current } from '../config/current.js';
 import { isTombstone } from '../config/numbering.js';
-import type { Snapshot } from '../config/snapshot.js';
+import type { Current } from '../config/snapshot/current.js';
+import type { Snapshot } from '../config/snapshot/index.js';
 import type { LimitState } from '../observe/limit-stats.js';
 import type { Log } from '../observe/log.js';
 import type {
@@ -27,16 +27,16 @@ import type { ParkedCalls } from '../server-requests/parked/index.js';
 import type { SessionTable } from '../session/sessions.js';
 import type { StandaloneStreams } from '../session/streams/index.js';
 import type { StreamCounts } from '../session/streams/long-lived.js';
-import { planBuckets } from '../shared/bucket-plan.js';
 import type { BufferCounts } from '../shared/buffer-budget.js';
-import type { RouteCacheEvents } from '../shared/cache-events.js';
+import type { RouteCacheEvents } from '../shared/cache/events.js';
 import type { CounterMemory, SeriesNames } from '../shared/counters.js';
+import { planBuckets } from '../shared/limits/bucket-plan.js';
 import type { Count } from '../units.js';
 import type { UpstreamCredentials } from '../upstream/credentials/index.js';
 import type { UpstreamPool } from '../upstream/pool.js';
 import type { UpstreamServer } from '../upstream/server.js';
+import type { Revocations } from './credentials/revocations.js';
 import type { Readiness } from './readiness.js';
-import type { Revocations } from './revocations.js';
 import type { WorkerPool } from './worker-pool.js';
 
 /** The parts that {@link GatewayState} reads. */

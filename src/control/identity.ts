@@ -1,6 +1,6 @@
-import type { Current } from '../config/current.js';
 import { isTombstone } from '../config/numbering.js';
-import type { ServerSnapshot, Snapshot } from '../config/snapshot.js';
+import type { Current } from '../config/snapshot/current.js';
+import type { ServerSnapshot, Snapshot } from '../config/snapshot/index.js';
 import { packageVersion } from '../package-root.js';
 import type { AnswerNames } from '../request/write/index.js';
 import { clientReason } from '../upstream/core/reasons.js';

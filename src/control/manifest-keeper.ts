@@ -7,9 +7,9 @@ import {
   newSalt,
   writeManifest,
 } from '../catalog/manifest.js';
-import type { Current } from '../config/current.js';
 import { isTombstone, sameUpstream } from '../config/numbering.js';
-import type { Snapshot } from '../config/snapshot.js';
+import type { Current } from '../config/snapshot/current.js';
+import type { Snapshot } from '../config/snapshot/index.js';
 import type { Milliseconds } from '../units.js';
 import type { Discovery } from '../upstream/core/types.js';
 

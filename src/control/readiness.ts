@@ -1,6 +1,6 @@
-import type { Current } from '../config/current.js';
 import { isTombstone } from '../config/numbering.js';
-import type { Snapshot } from '../config/snapshot.js';
+import type { Current } from '../config/snapshot/current.js';
+import type { Snapshot } from '../config/snapshot/index.js';
 import type { PlainAnswer } from '../request/accept/http/handler.js';
 import type { ServerHealth } from '../upstream/endpoint-choice.js';
 

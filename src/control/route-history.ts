@@ -1,6 +1,6 @@
-import type { Current } from '../config/current.js';
-import type { RouteSnapshot, Snapshot } from '../config/snapshot.js';
-import type { VerdictRecord } from '../shared/verdict-record.js';
+import type { Current } from '../config/snapshot/current.js';
+import type { RouteSnapshot, Snapshot } from '../config/snapshot/index.js';
+import type { VerdictRecord } from '../shared/ring/verdict-record.js';
 
 /** Snapshots before the current one that a call in flight may refer to. */
 const KEPT = 4;

@@ -1,10 +1,10 @@
 /** A running gateway as the command line and the programmatic API use it. */
-import type { Snapshot } from '../config/snapshot.js';
+import type { Snapshot } from '../config/snapshot/index.js';
 import type { Stats } from '../observe/stats.js';
 import type { FrontHandler } from '../request/accept/http/handler.js';
 import type { ExchangeTable } from '../request/exchange/table.js';
+import type { Revocation } from './credentials/revocations.js';
 import type { UpstreamHealth } from './health.js';
-import type { Revocation } from './revocations.js';
 
 /** Where something listens. */
 export interface Address {

@@ -1,4 +1,4 @@
-import type { Snapshot } from '../config/snapshot.js';
+import type { Snapshot } from '../config/snapshot/index.js';
 import { ConfigError } from '../errors.js';
 import { MASK } from '../secrets/show.js';
 import { KeyFileError } from '../session/key-file.js';

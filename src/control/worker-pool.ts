@@ -6,17 +6,17 @@ import { fileURLToPath } from 'node:url';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { createDoorbell, ring } from '../../native/index.js';
-import { allProviders, everyAuth } from '../config/endpoint-auth.js';
-import type { Snapshot } from '../config/snapshot.js';
-import { carryBuckets, createBuckets, planBuckets, sameBuckets } from '../shared/bucket-plan.js';
-import type { BucketLayout, Buckets } from '../shared/buckets.js';
-import { CacheEventTotals } from '../shared/cache-events.js';
+import { allProviders, everyAuth } from '../config/snapshot/endpoint-auth.js';
+import type { Snapshot } from '../config/snapshot/index.js';
+import { CacheEventTotals } from '../shared/cache/events.js';
 import type { CatalogTable } from '../shared/catalog-table.js';
 import { Counter, type CounterMemory, Counters, counterMemory } from '../shared/counters.js';
 import { Epochs, epochMemory } from '../shared/epochs.js';
-import type { PolicyPool, PoolListener, PoolSlot } from '../shared/policy-pool.js';
-import { RECORD_VERSION } from '../shared/records.js';
-import { Ring, ringMemory } from '../shared/ring.js';
+import { carryBuckets, createBuckets, planBuckets, sameBuckets } from '../shared/limits/bucket-plan.js';
+import type { BucketLayout, Buckets } from '../shared/limits/buckets.js';
+import { Ring, ringMemory } from '../shared/ring/index.js';
+import type { PolicyPool, PoolListener, PoolSlot } from '../shared/ring/policy-pool.js';
+import { RECORD_VERSION } from '../shared/ring/records.js';
 import type {
   BellAddress,
   CachePurge,
@@ -26,14 +26,14 @@ import type {
   PolicyTask,
   RevocationMessage,
   WorkerMessage,
-} from '../shared/worker-messages.js';
+} from '../shared/ring/worker-messages.js';
 import type { Milliseconds } from '../units.js';
-import type { WorkerCaches } from './cache-purges.js';
-import { CredentialChecks } from './credential-checks.js';
-import type { KeyReceiver } from './jwks-cache.js';
-import { KeySets } from './key-sets.js';
+import { CredentialChecks } from './credentials/checks.js';
+import type { KeyReceiver } from './credentials/jwks-cache.js';
+import { KeySets } from './credentials/key-sets.js';
 import { checkPassword, type PasswordChecker } from './threads/check-password.js';
 import type { KeyLoader } from './threads/fetch-keys.js';
+import type { WorkerCaches } from './upstreams/cache-purges.js';
 
 /** Owner number of the front in the buckets; worker n is n + 2. */
 const FRONT_OWNER = 1;

@@ -2,14 +2,14 @@
 import { METHODS } from '../../native/layout.js';
 import { CacheRules, Objection } from '../../workers/cache/index.js';
 import type { CachedKind } from '../../workers/cache/rules.js';
-import type { PatternText } from '../config/match.js';
 import { EVERYTHING } from '../config/schema/routes.js';
-import type { RouteSnapshot, Snapshot } from '../config/snapshot.js';
+import type { RouteSnapshot, Snapshot } from '../config/snapshot/index.js';
+import type { PatternText } from '../config/snapshot/match.js';
 import { ERROR_CODES, ERRORS, type ErrorCode } from '../errors.js';
 import type { CatalogTable } from '../shared/catalog-table.js';
 import { limitInWords } from '../shared/limiters/words.js';
 import { packedText } from '../shared/packed.js';
-import { Verdict } from '../shared/records.js';
+import { Verdict } from '../shared/ring/records.js';
 import type { Milliseconds } from '../units.js';
 import type { ExplainedCall } from './question.js';
 import { type Decided, decide } from './trial.js';

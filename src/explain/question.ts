@@ -2,7 +2,7 @@
 import { typescriptDecoder } from '../../native/index.js';
 import { ScanStatus } from '../../native/layout.js';
 import { pathsOf } from '../config/compile/views.js';
-import type { Snapshot } from '../config/snapshot.js';
+import type { Snapshot } from '../config/snapshot/index.js';
 import { Era, LATEST_LEGACY, Revision } from '../protocol/revisions.js';
 import { judgedUri } from '../protocol/uri.js';
 import { ATTRIBUTE_SEPARATOR, Caller, NOBODY, Scheme } from '../request/exchange/caller.js';

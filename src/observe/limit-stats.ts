@@ -1,9 +1,10 @@
 /** The buckets of rate limits in `/stats` and `/metrics`. */
-import { type BucketPlan, viewBuckets } from '../shared/bucket-plan.js';
-import type { BucketLayout } from '../shared/buckets.js';
-import { ClientBuckets } from '../shared/client-buckets.js';
+
 import { monotonic } from '../shared/clock.js';
 import { BUCKET_WORDS, BucketWord } from '../shared/limiters/bucket.js';
+import { type BucketPlan, viewBuckets } from '../shared/limits/bucket-plan.js';
+import type { BucketLayout } from '../shared/limits/buckets.js';
+import { ClientBuckets } from '../shared/limits/client-buckets.js';
 import type { Count } from '../units.js';
 
 /** The limits in force, and the memory of their buckets. */

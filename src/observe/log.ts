@@ -1,7 +1,7 @@
 /** The log: structured lines on standard error, without secrets, that never delay or fail a request. */
 import { type Logger, pino } from 'pino';
 import { METHODS } from '../../native/layout.js';
-import type { LogSnapshot } from '../config/snapshot.js';
+import type { LogSnapshot } from '../config/snapshot/index.js';
 import type { Exchange } from '../request/exchange/index.js';
 import { isSecretName } from '../secrets/names.js';
 import { Scrubber } from '../secrets/scrub.js';

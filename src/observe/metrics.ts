@@ -3,9 +3,9 @@
  * (upstreams), the tables of this program (error codes), and at most `limits.maxToolMetrics` tool names; never a text that
  * a client sent.
  */
-import { LISTS } from '../catalog/types.js';
+import { LISTS } from '../catalog/items/list-names.js';
 import type { StreamCounts } from '../session/streams/long-lived.js';
-import { CACHE_EVENTS } from '../shared/cache-events.js';
+import { CACHE_EVENTS } from '../shared/cache/events.js';
 import { Counter, type CounterName, Counters, Series, type SeriesKind, type SeriesView } from '../shared/counters.js';
 import type { EndpointState } from '../upstream/core/types.js';
 import { clientBuckets } from './limit-stats.js';

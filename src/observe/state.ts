@@ -6,12 +6,12 @@
 import type { PatternFault } from '../catalog/pattern-faults.js';
 import type { RouteFault } from '../catalog/route-faults.js';
 import type { CatalogProblem, RenamedItem } from '../catalog/types.js';
-import type { ServerSnapshot } from '../config/snapshot.js';
+import type { ServerSnapshot } from '../config/snapshot/index.js';
 import type { OverloadStatus } from '../request/overload/guard.js';
 import type { ServerRequestCounts } from '../server-requests/index.js';
 import type { StreamCounts } from '../session/streams/long-lived.js';
 import type { BufferCounts } from '../shared/buffer-budget.js';
-import type { RouteCacheEvents } from '../shared/cache-events.js';
+import type { RouteCacheEvents } from '../shared/cache/events.js';
 import type { CounterMemory, SeriesNames } from '../shared/counters.js';
 import type { Bytes, Count, Milliseconds } from '../units.js';
 import type { BreakerState } from '../upstream/balance/breaker.js';

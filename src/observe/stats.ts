@@ -1,6 +1,6 @@
 /** The document of `/stats`: counts and state of the gateway, for people and scripts. */
 import type { PatternFault } from '../catalog/pattern-faults.js';
-import { CACHE_EVENTS } from '../shared/cache-events.js';
+import { CACHE_EVENTS } from '../shared/cache/events.js';
 import { Counter, Counters, type Outcome, REFUSED_BY, Series, type SeriesView } from '../shared/counters.js';
 import { LIMIT_SCOPES } from '../shared/limit-scopes.js';
 import type { Count } from '../units.js';

@@ -18,7 +18,7 @@ export interface SseListener {
   event(data: Uint8Array, length: number, type: string): void;
 }
 
-/** Bounds how much is read in one go (src/upstream/core/read-turns.ts). */
+/** Bounds how much is read in one go (src/upstream/core/limits/read-turns.ts). */
 export interface MessageBudget {
   /** Counts an event. @returns false when the rest of the chunk has to wait */
   message(): boolean;

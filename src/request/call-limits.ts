@@ -1,8 +1,8 @@
 /** Refuses calls whose client or route has as many under way as its limit allows, and counts those that go on. */
-import type { Current } from '../config/current.js';
+import type { Current } from '../config/snapshot/current.js';
 import type { ErrorCode } from '../errors.js';
 import { Counter, type Counters } from '../shared/counters.js';
-import type { VerdictRecord } from '../shared/verdict-record.js';
+import type { VerdictRecord } from '../shared/ring/verdict-record.js';
 import type { Count } from '../units.js';
 import {
   type Concurrency,

@@ -1,7 +1,7 @@
 /** Stops what is under way for clients that cancel a request or leave, in the way of their family and of their transport. */
 import { findMember, stringValue } from '../protocol/json-cursor.js';
 import { Era } from '../protocol/revisions.js';
-import { Verdict } from '../shared/records.js';
+import { Verdict } from '../shared/ring/records.js';
 import { type Exchange, Phase } from './exchange/index.js';
 import type { ExchangeTable } from './exchange/table.js';
 

@@ -4,21 +4,21 @@
  */
 
 import { type Decoder, Kind, Method } from '../../native/layout.js';
-import type { Current } from '../config/current.js';
-import { restrictsLists } from '../config/restrictions.js';
-import type { Snapshot } from '../config/snapshot.js';
+import type { Current } from '../config/snapshot/current.js';
+import type { Snapshot } from '../config/snapshot/index.js';
+import { restrictsLists } from '../config/snapshot/restrictions.js';
 import type { ErrorCode } from '../errors.js';
 import { Era } from '../protocol/revisions.js';
-import { CacheOutcome, outcomeOf } from '../shared/answer-head.js';
+import { CacheOutcome, outcomeOf } from '../shared/cache/answer-head.js';
 import type { FaultLog } from '../shared/fault-log.js';
-import { Operation, Verdict } from '../shared/records.js';
-import type { VerdictRecord } from '../shared/verdict-record.js';
+import { Operation, Verdict } from '../shared/ring/records.js';
+import type { VerdictRecord } from '../shared/ring/verdict-record.js';
 import type { FrontHandler, LoginAnswer, PlainAnswer } from './accept/http/handler.js';
 import { BatchReply } from './batch.js';
 import type { CallLimits } from './call-limits.js';
 import type { Cancellation } from './cancellation.js';
 import type { DecodedMessages, DecodeStage } from './decode/index.js';
-import type { DecidedExchanges } from './dispatch/index.js';
+import type { DecidedExchanges } from './dispatch/options.js';
 import type { Caller } from './exchange/caller.js';
 import { Accepts, type ClientLink, type Exchange, MessageFlag, Phase, type SessionLike } from './exchange/index.js';
 import type { ExchangeTable } from './exchange/table.js';

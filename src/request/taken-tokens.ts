@@ -1,7 +1,7 @@
 /** Gives back the rate-limit tokens of a call that the policy has let through and another limit refuses. */
 
-import type { Buckets } from '../shared/buckets.js';
 import { monotonic } from '../shared/clock.js';
+import type { Buckets } from '../shared/limits/buckets.js';
 import type { Exchange } from './exchange/index.js';
 
 /** Where the limits are: the pool of policy workers. */

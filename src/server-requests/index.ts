@@ -6,8 +6,8 @@
 
 import { METHODS, Method } from '../../native/layout.js';
 import type { Spans } from '../../native/spans.js';
-import type { Current } from '../config/current.js';
-import type { LimitsSnapshot } from '../config/snapshot.js';
+import type { Current } from '../config/snapshot/current.js';
+import type { LimitsSnapshot } from '../config/snapshot/index.js';
 import { ERRORS } from '../errors.js';
 import { applyEdits, type Edit, findPath, parseValue } from '../protocol/json-cursor.js';
 import { Accepts, type Exchange, Phase, type SessionLike } from '../request/exchange/index.js';

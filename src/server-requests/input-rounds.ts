@@ -6,8 +6,8 @@
 import { randomUUID } from 'node:crypto';
 import { type Decoder, METHODS, ScanStatus } from '../../native/layout.js';
 import type { Spans } from '../../native/spans.js';
-import type { Current } from '../config/current.js';
-import type { LimitsSnapshot } from '../config/snapshot.js';
+import type { Current } from '../config/snapshot/current.js';
+import type { LimitsSnapshot } from '../config/snapshot/index.js';
 import { ERRORS, type ErrorCode } from '../errors.js';
 import { UPSTREAM_DEPTH } from '../protocol/depth.js';
 import {

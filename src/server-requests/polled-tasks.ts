@@ -4,8 +4,8 @@
  */
 import { type Decoder, ScanStatus } from '../../native/layout.js';
 import { Spans } from '../../native/spans.js';
-import type { Current } from '../config/current.js';
-import type { LimitsSnapshot } from '../config/snapshot.js';
+import type { Current } from '../config/snapshot/current.js';
+import type { LimitsSnapshot } from '../config/snapshot/index.js';
 import type { ErrorCode } from '../errors.js';
 import { UPSTREAM_DEPTH } from '../protocol/depth.js';
 import { findMember, findPath, parseValue, type Range, stringValue } from '../protocol/json-cursor.js';

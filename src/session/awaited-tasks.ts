@@ -5,8 +5,8 @@
  */
 import { Flag, Method } from '../../native/layout.js';
 import type { Spans } from '../../native/spans.js';
-import type { Current } from '../config/current.js';
-import type { LimitsSnapshot } from '../config/snapshot.js';
+import type { Current } from '../config/snapshot/current.js';
+import type { LimitsSnapshot } from '../config/snapshot/index.js';
 import { applyEdits, findMember, findPath, insertMember, removeMembers, stringValue } from '../protocol/json-cursor.js';
 import { type CallTarget, type Exchange, Phase } from '../request/exchange/index.js';
 import { SECOND_ID } from '../request/exchange/table.js';

@@ -4,9 +4,9 @@
  * subscribed resource that the token does not have.
  */
 
-import type { AuthSnapshot } from '../config/auth-snapshot.js';
-import type { Current } from '../config/current.js';
-import { authAt, type EndpointAuth } from '../config/endpoint-auth.js';
+import type { AuthSnapshot } from '../config/snapshot/auth.js';
+import type { Current } from '../config/snapshot/current.js';
+import { authAt, type EndpointAuth } from '../config/snapshot/endpoint-auth.js';
 import { ERROR_CODES, type ErrorCode } from '../errors.js';
 import { judgedUri } from '../protocol/uri.js';
 import type { Answered, Policy, Question } from '../request/dispatch/questions.js';
@@ -14,9 +14,9 @@ import type { Caller } from '../request/exchange/caller.js';
 import { type ClientLink, Exchange } from '../request/exchange/index.js';
 import type { Epochs } from '../shared/epochs.js';
 import type { FaultLog } from '../shared/fault-log.js';
-import { Verdict } from '../shared/records.js';
+import { Verdict } from '../shared/ring/records.js';
+import type { VerdictRecord } from '../shared/ring/verdict-record.js';
 import { Scheme } from '../shared/scheme.js';
-import type { VerdictRecord } from '../shared/verdict-record.js';
 import type { Count, Milliseconds, Seconds } from '../units.js';
 
 /** A stream by its exchange, or a connection. */

@@ -1,6 +1,6 @@
 /** The secrets that seal session ids and handles. */
 import { randomBytes } from 'node:crypto';
-import type { SessionsSnapshot } from '../config/snapshot.js';
+import type { SessionsSnapshot } from '../config/snapshot/index.js';
 import { KeyFileError, readOrCreateKeyFile } from './key-file.js';
 import { SessionSealer } from './seal.js';
 

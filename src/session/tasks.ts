@@ -14,7 +14,7 @@ import { TASKS_EXTENSION } from '../protocol/tasks-extension.js';
 import type { Caller } from '../request/exchange/caller.js';
 import { type Exchange, MessageFlag } from '../request/exchange/index.js';
 import { deleteFirst } from '../shared/delete-first.js';
-import { Verdict } from '../shared/records.js';
+import { Verdict } from '../shared/ring/records.js';
 import type { HandleSealer } from './handles.js';
 import type { Session, SessionTable } from './sessions.js';
 

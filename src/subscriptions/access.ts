@@ -3,15 +3,15 @@
  * receive a notification.
  */
 
-import type { Current } from '../config/current.js';
-import { authAt } from '../config/endpoint-auth.js';
-import type { Snapshot } from '../config/snapshot.js';
+import type { Current } from '../config/snapshot/current.js';
+import { authAt } from '../config/snapshot/endpoint-auth.js';
+import type { Snapshot } from '../config/snapshot/index.js';
 import { type ErrorCode, errorNumber } from '../errors.js';
 import type { Policy, Question } from '../request/dispatch/questions.js';
 import type { Caller } from '../request/exchange/caller.js';
 import type { FaultLog } from '../shared/fault-log.js';
-import { Verdict } from '../shared/records.js';
-import type { VerdictRecord } from '../shared/verdict-record.js';
+import { Verdict } from '../shared/ring/records.js';
+import type { VerdictRecord } from '../shared/ring/verdict-record.js';
 
 /** What {@link Access} works with. */
 export interface AccessParts {

@@ -1,6 +1,6 @@
 /** The open `subscriptions/listen` streams and their subscriptions (MCP 2026-07-28, subscriptions). */
-import type { Current } from '../config/current.js';
-import type { LimitsSnapshot } from '../config/snapshot.js';
+import type { Current } from '../config/snapshot/current.js';
+import type { LimitsSnapshot } from '../config/snapshot/index.js';
 import type { ErrorCode } from '../errors.js';
 import { EVENT_STREAM_HEAD } from '../protocol/event-frames.js';
 import { applyEdits, type Range } from '../protocol/json-cursor.js';

@@ -1,9 +1,9 @@
 import type { UrlTransport } from '../config/schema/servers.js';
-import type { EndpointSnapshot } from '../config/snapshot.js';
+import type { EndpointSnapshot } from '../config/snapshot/index.js';
 import type { Breaker } from './balance/breaker.js';
 import { ConsecutiveFailureBreaker } from './balance/consecutive-failures.js';
-import { transportOf } from './core/detection.js';
 import type { BaseEndpoint, EndpointContext, EndpointOwner } from './core/endpoint.js';
+import { transportOf } from './core/http/detection.js';
 import type { ConnectionProfile } from './core/types.js';
 import { HttpEndpoint } from './http/endpoint.js';
 import { SseEndpoint } from './sse/endpoint.js';

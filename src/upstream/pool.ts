@@ -1,7 +1,7 @@
 import type { Decoder } from '../../native/layout.js';
-import type { Current } from '../config/current.js';
 import { CurrentScrubber } from '../config/scrubber.js';
-import type { Snapshot } from '../config/snapshot.js';
+import type { Current } from '../config/snapshot/current.js';
+import type { Snapshot } from '../config/snapshot/index.js';
 import { LEVELS, NO_LEVEL } from '../protocol/levels.js';
 import type { Exchange } from '../request/exchange/index.js';
 import type { ExchangeTable } from '../request/exchange/table.js';
@@ -10,7 +10,7 @@ import { type Background, inlineBackground } from './core/background.js';
 import type { CredentialSource } from './core/credentials.js';
 import { DeferredFailures } from './core/deferred-failures.js';
 import { BaseEndpoint, type EndpointContext, type UpstreamLog } from './core/endpoint.js';
-import { ReadTurns } from './core/read-turns.js';
+import { ReadTurns } from './core/limits/read-turns.js';
 import type { UpstreamEvents, UpstreamSink } from './core/types.js';
 import { UpstreamCredentials } from './credentials/index.js';
 import { withoutLink } from './credentials/login-credential.js';

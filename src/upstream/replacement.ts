@@ -4,7 +4,7 @@
  * flight. Numbers of servers do not change (src/config/numbering.ts): a tombstone keeps the number of a removed server.
  */
 import { isTombstone, sameUpstream, TOMBSTONE } from '../config/numbering.js';
-import type { ServerSnapshot, Snapshot } from '../config/snapshot.js';
+import type { ServerSnapshot, Snapshot } from '../config/snapshot/index.js';
 import type { Milliseconds } from '../units.js';
 import type { EndpointContext } from './core/endpoint.js';
 import type { ConnectionOwner, Discovery, ListChanges, UpstreamEvents } from './core/types.js';

@@ -1,5 +1,5 @@
-import type { EndpointSnapshot, ServerSnapshot } from '../config/snapshot.js';
-import { loginsOf } from '../config/user-logins.js';
+import type { EndpointSnapshot, ServerSnapshot } from '../config/snapshot/index.js';
+import { loginsOf } from '../config/snapshot/user-logins.js';
 import type { ErrorCode } from '../errors.js';
 import { Era } from '../protocol/revisions.js';
 import { TASKS_EXTENSION } from '../protocol/tasks-extension.js';

@@ -1,6 +1,6 @@
 import type { Milliseconds } from '../units.js';
 import type { BaseEndpoint, UpstreamLog } from './core/endpoint.js';
-import { LogLimit } from './core/log-limit.js';
+import { LogLimit } from './core/limits/log-limit.js';
 
 /** Lines about the endpoints of one server in one window, however often they change. */
 const LINES = 20;

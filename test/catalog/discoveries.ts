@@ -1,6 +1,6 @@
 import { Catalog, type CatalogListener } from '../../src/catalog/index.js';
 import type { PreparedCatalog } from '../../src/catalog/prepared.js';
-import type { CatalogRules, ServerSnapshot, Snapshot, ViewSnapshot } from '../../src/config/snapshot.js';
+import type { CatalogRules, ServerSnapshot, Snapshot, ViewSnapshot } from '../../src/config/snapshot/index.js';
 import { Era } from '../../src/protocol/revisions.js';
 import { type Packed, packedCount, packedText, packShared } from '../../src/shared/packed.js';
 import type { Discovery } from '../../src/upstream/core/types.js';

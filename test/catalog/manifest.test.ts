@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { Manifest, ManifestError, manifestBytes, newSalt, writeManifest } from '../../src/catalog/manifest.js';
-import type { ServerSnapshot } from '../../src/config/snapshot.js';
+import type { ServerSnapshot } from '../../src/config/snapshot/index.js';
 import { Era } from '../../src/protocol/revisions.js';
 import { packedText, packShared } from '../../src/shared/packed.js';
 import type { Discovery } from '../../src/upstream/core/types.js';

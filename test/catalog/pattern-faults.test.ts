@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { routedServers } from '../../src/catalog/offered.js';
 import { patternFaults, rulePatterns } from '../../src/catalog/pattern-faults.js';
-import type { Snapshot } from '../../src/config/snapshot.js';
+import type { Snapshot } from '../../src/config/snapshot/index.js';
 import { EntryFlag } from '../../src/shared/catalog-table.js';
 import { catalog, rateLimits, route, server, snapshot, tokenBucket, toolLimit } from '../workers/fixture.js';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { configFaults, grantFaults, routeFaults } from '../../src/catalog/route-faults.js';
-import type { RouteSnapshot, Snapshot } from '../../src/config/snapshot.js';
+import type { RouteSnapshot, Snapshot } from '../../src/config/snapshot/index.js';
 import { EntryFlag } from '../../src/shared/catalog-table.js';
 import { authOf } from '../support/auth.js';
 import { catalog, route, server, snapshot } from '../workers/fixture.js';

@@ -1,5 +1,5 @@
 /** A process that runs command lines one after the other; `runHere` of `support.ts` talks to it. */
-import { maskWith } from '../../src/cli/print.js';
+import { maskWith } from '../../src/cli/console/print.js';
 import { runCommandLine } from '../../src/cli/run.js';
 
 /** One command line, as it arrives. */

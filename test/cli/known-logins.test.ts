@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { knownLogins } from '../../src/cli/known-logins.js';
+import { knownLogins } from '../../src/cli/files/known-logins.js';
 import { compileSnapshot } from '../../src/config/compile/index.js';
 import { loadConfigFile } from '../../src/config/load.js';
 import { type Login, loginKey } from '../../src/upstream/credentials/login-store.js';

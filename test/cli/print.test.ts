@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { hasColour, table } from '../../src/cli/print.js';
+import { hasColour, table } from '../../src/cli/console/print.js';
 
 const terminal = { isTTY: true } as NodeJS.WriteStream;
 const pipe = {} as NodeJS.WriteStream;

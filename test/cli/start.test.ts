@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { levelFlag } from '../../src/cli/command.js';
+import { levelFlag } from '../../src/cli/console/command.js';
 import { cliPath, LISTENING } from '../support/gateway.js';
 import {
   eventually,

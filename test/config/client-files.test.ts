@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { compileSnapshot } from '../../src/config/compile/index.js';
 import { loadConfigFile } from '../../src/config/load.js';
 import type { LoadedConfig } from '../../src/config/loaded.js';
-import type { EndpointSnapshot, Snapshot } from '../../src/config/snapshot.js';
+import type { EndpointSnapshot, Snapshot } from '../../src/config/snapshot/index.js';
 import { packageRoot } from '../../src/package-root.js';
 import { tempFolder } from '../support/process.js';
 import { problemsOfObject, snapshotOfObject } from './support.js';

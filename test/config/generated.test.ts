@@ -6,7 +6,7 @@ import { getNodeValue, parseTree } from 'jsonc-parser';
 import { parse as parseToml } from 'smol-toml';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
-import { starterFile } from '../../src/cli/starter.js';
+import { starterFile } from '../../src/cli/files/starter.js';
 import { compileSnapshot } from '../../src/config/compile/index.js';
 import { jsonSchema, schemaFile } from '../../src/config/document.js';
 import { type ConfigFormat, formatOf, parseConfig } from '../../src/config/load.js';

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { isTombstone, MAX_TOMBSTONES, renumbered, sameUpstream, TOMBSTONE } from '../../src/config/numbering.js';
 import { restartProblems } from '../../src/config/restart.js';
-import type { Snapshot } from '../../src/config/snapshot.js';
+import type { Snapshot } from '../../src/config/snapshot/index.js';
 import { snapshotOfObject } from './support.js';
 
 /** A snapshot with these servers, and one route that names all of them in order. */

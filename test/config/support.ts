@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type CompileOptions, compileSnapshot } from '../../src/config/compile/index.js';
 import { type ConfigFormat, loadConfigObject, parseConfig } from '../../src/config/load.js';
-import type { ServerSnapshot, Snapshot } from '../../src/config/snapshot.js';
+import type { ServerSnapshot, Snapshot } from '../../src/config/snapshot/index.js';
 import { ConfigError } from '../../src/errors.js';
 
 type Env = Readonly<Record<string, string | undefined>>;

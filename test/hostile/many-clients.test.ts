@@ -4,9 +4,9 @@ import { test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { TokenSlots } from '../../src/request/dispatch/token-slots.js';
-import { ClientBuckets } from '../../src/shared/client-buckets.js';
 import { monotonic } from '../../src/shared/clock.js';
-import { bucketsOf, callOf, tokenBucket } from '../shared/limits.js';
+import { ClientBuckets } from '../../src/shared/limits/client-buckets.js';
+import { bucketsOf, callOf, tokenBucket } from '../shared/limits/limits.js';
 
 const CLIENTS = 2_000_000;
 const MIB = 1_048_576;

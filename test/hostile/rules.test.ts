@@ -5,9 +5,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { METHODS } from '../../native/layout.js';
-import type { CatalogRules, RouteSnapshot } from '../../src/config/snapshot.js';
+import type { CatalogRules, RouteSnapshot } from '../../src/config/snapshot/index.js';
 import { type CatalogTable, EntryFlag } from '../../src/shared/catalog-table.js';
-import { Operation } from '../../src/shared/records.js';
+import { Operation } from '../../src/shared/ring/records.js';
 import { DispatchFixture } from '../request/dispatch/fixture.js';
 import { authOf } from '../support/auth.js';
 import { catalog, route, server, snapshot } from '../workers/fixture.js';

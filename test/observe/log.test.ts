@@ -9,7 +9,7 @@ import { Method } from '../../native/layout.js';
 import { compileSnapshot } from '../../src/config/compile/index.js';
 import { loadConfigObject } from '../../src/config/load.js';
 import type { GatewayConfig } from '../../src/config/schema/index.js';
-import type { LogSnapshot } from '../../src/config/snapshot.js';
+import type { LogSnapshot } from '../../src/config/snapshot/index.js';
 import { type Log, openLog } from '../../src/observe/log.js';
 import { LogSink } from '../../src/observe/log-sink.js';
 import { Exchange } from '../../src/request/exchange/index.js';

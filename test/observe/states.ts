@@ -1,9 +1,9 @@
 import { compileSnapshot } from '../../src/config/compile/index.js';
 import { loadConfigObject } from '../../src/config/load.js';
 import type { StatsSources } from '../../src/observe/state.js';
-import { planBuckets } from '../../src/shared/bucket-plan.js';
-import { bucketMemory } from '../../src/shared/buckets.js';
 import { Counters, counterMemory, SeriesNames } from '../../src/shared/counters.js';
+import { planBuckets } from '../../src/shared/limits/bucket-plan.js';
+import { bucketMemory } from '../../src/shared/limits/buckets.js';
 
 const DEFAULTS = compileSnapshot(loadConfigObject({ mcpServers: {} }));
 

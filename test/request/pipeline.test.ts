@@ -10,7 +10,7 @@ import { Pipeline, type PipelineParts } from '../../src/request/pipeline.js';
 import { WriteStage } from '../../src/request/write/index.js';
 import { NO_LIMITS } from '../../src/request/write/limit-fields.js';
 import { NO_LOG } from '../../src/request/write/streams.js';
-import { Verdict } from '../../src/shared/records.js';
+import { Verdict } from '../../src/shared/ring/records.js';
 import { authOf } from '../support/auth.js';
 
 const NO_BYTES = Buffer.alloc(0);

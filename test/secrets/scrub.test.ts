@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { Scrubber } from '../../src/secrets/scrub.js';
 import { type KnownSecret, MASK } from '../../src/secrets/show.js';
-import { escaped } from '../../src/upstream/core/log-limit.js';
+import { escaped } from '../../src/upstream/core/limits/log-limit.js';
 
 const scrubOf = (...values: string[]) => {
   const scrubber = new Scrubber(values.map((value): KnownSecret => ({ value, shown: MASK })));

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { Phase } from '../../src/request/exchange/index.js';
-import { Verdict } from '../../src/shared/records.js';
+import { Verdict } from '../../src/shared/ring/records.js';
 import { eventually } from '../support/process.js';
 import { fixture, RecordingEndpoint, toolCall } from './fixture.js';
 

@@ -2,13 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { AuthProvider } from '../../src/config/auth-snapshot.js';
+import type { AuthProvider } from '../../src/config/snapshot/auth.js';
 import { type ErrorCode, errorNumber } from '../../src/errors.js';
 import { Caller } from '../../src/request/exchange/caller.js';
 import { Exchange } from '../../src/request/exchange/index.js';
 import { type RightHolder, Rights } from '../../src/session/rights.js';
-import { Verdict } from '../../src/shared/records.js';
-import { VerdictRecord } from '../../src/shared/verdict-record.js';
+import { Verdict } from '../../src/shared/ring/records.js';
+import { VerdictRecord } from '../../src/shared/ring/verdict-record.js';
 import { eventually, type TestScope } from '../support/process.js';
 
 const NEVER = 0x7fffffff;

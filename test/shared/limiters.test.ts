@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
-import type { LimitRule } from '../../src/config/snapshot.js';
-import type { CallBuckets } from '../../src/shared/call-buckets.js';
+import type { LimitRule } from '../../src/config/snapshot/index.js';
 import { monotonic } from '../../src/shared/clock.js';
-import { bucketsOf, callOf, tokenBucket } from './limits.js';
+import type { CallBuckets } from '../../src/shared/limits/call-buckets.js';
+import { bucketsOf, callOf, tokenBucket } from './limits/limits.js';
 
 const WINDOW = 1000;
 
@@ -253,7 +253,7 @@ describe('four threads that take at once', () => {
       const workerData = { layout, rules: [rule, tokenBucket(1e9, 1e9)], buckets: [[0], [1, 0]], tries: TICKS };
       const workers = [2, 3, 4, 5].map(
         (owner) =>
-          new Worker(new URL('./bucket-taker.js', import.meta.url), {
+          new Worker(new URL('./limits/bucket-taker.js', import.meta.url), {
             workerData: { ...workerData, owner, clock, tickMs: TICK_MS, start: monotonic() + 1 },
           }),
       );

@@ -8,7 +8,7 @@ import { ExchangeTable } from '../../src/request/exchange/table.js';
 import { SessionSealer } from '../../src/session/seal.js';
 import { type Session, SessionTable } from '../../src/session/sessions.js';
 import { LongLivedStreams } from '../../src/session/streams/long-lived.js';
-import { Verdict } from '../../src/shared/records.js';
+import { Verdict } from '../../src/shared/ring/records.js';
 import { Subscriptions } from '../../src/subscriptions/index.js';
 import { ControlError } from '../../src/upstream/core/control.js';
 import type { ClientIdentity } from '../../src/upstream/core/types.js';

@@ -1,5 +1,5 @@
 /** `auth` of snapshots for tests: providers with few words. */
-import type { AuthProvider, AuthSnapshot, Grant, JwtProvider } from '../../src/config/auth-snapshot.js';
+import type { AuthProvider, AuthSnapshot, Grant, JwtProvider } from '../../src/config/snapshot/auth.js';
 import { Scheme } from '../../src/shared/scheme.js';
 
 type Listed = Pick<Grant, 'subject' | 'scopes'> & Partial<Grant> & { readonly token: string };

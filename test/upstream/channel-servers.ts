@@ -1,6 +1,6 @@
 /** The misbehaving server of fixtures/child.ts behind each channel, with a pool over it. */
 import { fileURLToPath } from 'node:url';
-import type { EndpointSnapshot, LimitsSnapshot, ServerSnapshot } from '../../src/config/snapshot.js';
+import type { EndpointSnapshot, LimitsSnapshot, ServerSnapshot } from '../../src/config/snapshot/index.js';
 import { type RunningProcess, startProcess, type TestScope } from '../support/process.js';
 import { type PoolFixture, serverOf, sseOf, startPool, stdioOf, webSocketOf } from './fixture.js';
 

@@ -2,7 +2,7 @@
 
 import { decoder } from '../../native/index.js';
 import { METHODS } from '../../native/layout.js';
-import type { EndpointSnapshot, LimitsSnapshot, ServerSnapshot, Snapshot } from '../../src/config/snapshot.js';
+import type { EndpointSnapshot, LimitsSnapshot, ServerSnapshot, Snapshot } from '../../src/config/snapshot/index.js';
 import type { ErrorCode } from '../../src/errors.js';
 import { Era } from '../../src/protocol/revisions.js';
 import { type Exchange, Phase, type SessionLike } from '../../src/request/exchange/index.js';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { EndpointSnapshot, LimitsSnapshot } from '../../src/config/snapshot.js';
+import type { EndpointSnapshot, LimitsSnapshot } from '../../src/config/snapshot/index.js';
 import { eventually, startProcess, type TestScope } from '../support/process.js';
 import { httpOf, namesOf, type PoolFixture, serverOf, sseOf, startPool, stdioOf, webSocketOf } from './fixture.js';
 

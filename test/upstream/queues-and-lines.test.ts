@@ -6,7 +6,7 @@ import { BufferBudget } from '../../src/shared/buffer-budget.js';
 import { CallQueue, recycle } from '../../src/upstream/balance/queue.js';
 import { LineSplitter } from '../../src/upstream/channel/lines.js';
 import { MAX_SKIPPED_BYTES } from '../../src/upstream/channel/skipped-message.js';
-import { escaped, LogLimit } from '../../src/upstream/core/log-limit.js';
+import { escaped, LogLimit } from '../../src/upstream/core/limits/log-limit.js';
 
 const NO_BYTES = Buffer.alloc(0);
 

@@ -1,5 +1,5 @@
 /** Scripted HTTP upstreams behind a pool of their own. */
-import type { ServerSnapshot } from '../../src/config/snapshot.js';
+import type { ServerSnapshot } from '../../src/config/snapshot/index.js';
 import type { TestScope } from '../support/process.js';
 import {
   type Answer,

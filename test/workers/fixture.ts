@@ -10,7 +10,7 @@ import type {
   Snapshot,
   ToolLimitSnapshot,
   ViewSnapshot,
-} from '../../src/config/snapshot.js';
+} from '../../src/config/snapshot/index.js';
 import { type CatalogTable, EntryFlag, EntryKind } from '../../src/shared/catalog-table.js';
 import { serverSnapshot } from '../config/support.js';
 

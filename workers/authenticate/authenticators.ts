@@ -1,6 +1,6 @@
-import type { AuthSnapshot } from '../../src/config/auth-snapshot.js';
-import { allProviders } from '../../src/config/endpoint-auth.js';
-import type { Snapshot } from '../../src/config/snapshot.js';
+import type { AuthSnapshot } from '../../src/config/snapshot/auth.js';
+import { allProviders } from '../../src/config/snapshot/endpoint-auth.js';
+import type { Snapshot } from '../../src/config/snapshot/index.js';
 import { Authenticator } from './index.js';
 import type { VerifierContext } from './verifier.js';
 

@@ -1,9 +1,9 @@
 /**
  * User names and passwords (RFC 7617) in UTF-8. A plain password is compared in constant time; a hashed one is checked by the
- * front's password thread (src/control/passwords.ts). What was accepted is remembered by the digest of the whole credential.
+ * front's password thread (src/control/credentials/passwords.ts). What was accepted is remembered by the digest of the whole credential.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
-import type { BasicProvider } from '../../src/config/auth-snapshot.js';
+import type { BasicProvider } from '../../src/config/snapshot/auth.js';
 import { errorNumber } from '../../src/errors.js';
 import type { Inquiries } from './inquiries.js';
 import { NEVER, type Principal, principal } from './principal.js';

@@ -2,7 +2,7 @@
  * Authenticate: the principal of a request. The usual outcome is synchronous (no authentication, a credential that was verified
  * before, a table); only a new credential needs asynchronous verification.
  */
-import type { AuthProvider, AuthSnapshot } from '../../src/config/auth-snapshot.js';
+import type { AuthProvider, AuthSnapshot } from '../../src/config/snapshot/auth.js';
 import { errorNumber } from '../../src/errors.js';
 import { Counter, type Counters } from '../../src/shared/counters.js';
 import { BasicUsers } from './basic.js';

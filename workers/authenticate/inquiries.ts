@@ -1,4 +1,4 @@
-import type { Inquiry, InquiryAnswer } from '../../src/shared/worker-messages.js';
+import type { Inquiry, InquiryAnswer } from '../../src/shared/ring/worker-messages.js';
 
 /** Where {@link Inquiries} are sent. */
 export interface InquiryRequests {

@@ -1,8 +1,8 @@
 /**
- * Opaque tokens that an authorization server is asked about (RFC 7662). The front asks (src/control/introspection.ts), once for
+ * Opaque tokens that an authorization server is asked about (RFC 7662). The front asks (src/control/credentials/introspection.ts), once for
  * all workers; this checks what it says. A principal lasts as long as the answer counts.
  */
-import type { IntrospectionProvider } from '../../src/config/auth-snapshot.js';
+import type { IntrospectionProvider } from '../../src/config/snapshot/auth.js';
 import { errorNumber } from '../../src/errors.js';
 import { claimList } from './claims.js';
 import type { Inquiries } from './inquiries.js';

@@ -9,7 +9,7 @@
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { createLocalJWKSet, errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose';
-import type { JwtProvider } from '../../src/config/auth-snapshot.js';
+import type { JwtProvider } from '../../src/config/snapshot/auth.js';
 import { errorNumber } from '../../src/errors.js';
 import { checkNames, checkTimes, claimList } from './claims.js';
 import type { KeySource } from './keys.js';

@@ -1,4 +1,4 @@
-import type { KeyMessage } from '../../src/shared/worker-messages.js';
+import type { KeyMessage } from '../../src/shared/ring/worker-messages.js';
 
 /** Where a {@link KeySource} requests keys. */
 export interface KeyRequests {

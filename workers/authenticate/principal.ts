@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import type { Grant } from '../../src/config/auth-snapshot.js';
-import { NEVER } from '../../src/shared/verdict-record.js';
+import type { Grant } from '../../src/config/snapshot/auth.js';
+import { NEVER } from '../../src/shared/ring/verdict-record.js';
 
-export { NEVER } from '../../src/shared/verdict-record.js';
+export { NEVER } from '../../src/shared/ring/verdict-record.js';
 
 /** The client of a request. Immutable; shared by all requests with one credential. */
 export interface Principal {

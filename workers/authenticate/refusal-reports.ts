@@ -1,5 +1,5 @@
 import { monotonic } from '../../src/shared/clock.js';
-import type { FrontMessage } from '../../src/shared/worker-messages.js';
+import type { FrontMessage } from '../../src/shared/ring/worker-messages.js';
 import type { Milliseconds } from '../../src/units.js';
 import type { RefusalLog } from './verifier.js';
 

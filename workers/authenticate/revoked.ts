@@ -1,7 +1,7 @@
-import type { RevocationMessage } from '../../src/shared/worker-messages.js';
+import type { RevocationMessage } from '../../src/shared/ring/worker-messages.js';
 import type { Seconds } from '../../src/units.js';
 
-/** The revocations, for one worker; the front keeps the list and bounds it (src/control/revocations.ts). */
+/** The revocations, for one worker; the front keeps the list and bounds it (src/control/credentials/revocations.ts). */
 export class Revoked {
   /** {@link digestOf} of tokens. */
   readonly #tokens = new Set<string>();

@@ -1,4 +1,4 @@
-import type { Grant } from '../../src/config/auth-snapshot.js';
+import type { Grant } from '../../src/config/snapshot/auth.js';
 import { digestOf } from './digest.js';
 import { NEVER, type Principal, principal } from './principal.js';
 

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { AuthProvider } from '../../src/config/auth-snapshot.js';
+import type { AuthProvider } from '../../src/config/snapshot/auth.js';
 import { errorNumber } from '../../src/errors.js';
 import { Counter, type Counters } from '../../src/shared/counters.js';
 import { credentialWait } from '../../src/shared/credential-wait.js';

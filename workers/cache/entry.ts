@@ -1,11 +1,11 @@
-import type { CacheRule } from '../../src/config/snapshot.js';
+import type { CacheRule } from '../../src/config/snapshot/index.js';
 import {
   ANSWER_HEAD,
   ANSWER_HEAD_BYTES,
   type AnswerHead,
   AnswerWord,
   type CacheOutcome,
-} from '../../src/shared/answer-head.js';
+} from '../../src/shared/cache/answer-head.js';
 import type { Milliseconds } from '../../src/units.js';
 import { type Key, keyBytes } from './key.js';
 
@@ -30,7 +30,7 @@ export class Entry {
   readonly key: Key;
   /** Index of the server that gave the answer. */
   readonly server: number;
-  /** The head (src/shared/answer-head.ts) and the result, in memory of their own; null = answers to the key are not shared. */
+  /** The head (src/shared/cache/answer-head.ts) and the result, in memory of their own; null = answers to the key are not shared. */
   readonly answer: Buffer | null;
   readonly times: EntryTimes;
   /** Whether calls that come while the answer is fetched may wait for it. */

@@ -1,5 +1,5 @@
-import type { RouteSnapshot } from '../../src/config/snapshot.js';
-import { CACHE_EVENTS, type CacheEvent, NO_ROUTE, type RouteCacheEvents } from '../../src/shared/cache-events.js';
+import type { RouteSnapshot } from '../../src/config/snapshot/index.js';
+import { CACHE_EVENTS, type CacheEvent, NO_ROUTE, type RouteCacheEvents } from '../../src/shared/cache/events.js';
 import { Counter, type Counters } from '../../src/shared/counters.js';
 
 const COUNTER_OF: Readonly<Record<CacheEvent, number>> = {

@@ -17,9 +17,9 @@
 
 import { LRUCache } from 'lru-cache';
 import { type CodeOf, codes } from '../../src/codes.js';
-import type { CacheRule, CacheSnapshot } from '../../src/config/snapshot.js';
-import { ANSWER_HEAD_BYTES, AnswerHead, CacheOutcome } from '../../src/shared/answer-head.js';
-import type { VerdictRecord } from '../../src/shared/verdict-record.js';
+import type { CacheRule, CacheSnapshot } from '../../src/config/snapshot/index.js';
+import { ANSWER_HEAD_BYTES, AnswerHead, CacheOutcome } from '../../src/shared/cache/answer-head.js';
+import type { VerdictRecord } from '../../src/shared/ring/verdict-record.js';
 import { Entry, entryBytes, passEntry, timesOf } from './entry.js';
 import type { CacheEvents } from './events.js';
 import { type CacheQuery, copyKey, hashQuery, isKeyOf, type Key } from './key.js';

@@ -1,5 +1,5 @@
 import { Method } from '../../native/layout.js';
-import type { CachePurge } from '../../src/shared/worker-messages.js';
+import type { CachePurge } from '../../src/shared/ring/worker-messages.js';
 import type { Key } from './key.js';
 
 /** What a purge drops, of one worker's cache. */

@@ -1,5 +1,5 @@
 import { type CodeOf, codes } from '../../src/codes.js';
-import type { CacheRule, Snapshot } from '../../src/config/snapshot.js';
+import type { CacheRule, Snapshot } from '../../src/config/snapshot/index.js';
 import { type CatalogTable, EntryFlag } from '../../src/shared/catalog-table.js';
 import { packedText } from '../../src/shared/packed.js';
 import { compileGlob } from '../../src/shared/patterns/glob.js';

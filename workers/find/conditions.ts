@@ -3,11 +3,11 @@
  * once per snapshot; the answer for principal and scopes is kept with the principal.
  */
 import { Method } from '../../native/layout.js';
-import type { ArgumentCondition, ConditionsSnapshot, PatternText } from '../../src/config/match.js';
-import type { Snapshot } from '../../src/config/snapshot.js';
+import type { Snapshot } from '../../src/config/snapshot/index.js';
+import type { ArgumentCondition, ConditionsSnapshot, PatternText } from '../../src/config/snapshot/match.js';
 import type { ValueFilter } from '../../src/shared/patterns/set.js';
 import { compilePattern, matchesAny, type TextPattern } from '../../src/shared/patterns/text.js';
-import { RequestFlag } from '../../src/shared/records.js';
+import { RequestFlag } from '../../src/shared/ring/records.js';
 import type { Principal } from '../authenticate/principal.js';
 import { ArgumentReader } from './argument.js';
 import type { CallFacts } from './facts.js';

@@ -2,7 +2,7 @@
  * Which route applies to a catalog entry. It is judged by all the names that it has or had, with its first look-up; from then on
  * only what depends on the call is compared. The outcome is in fields, so that nothing is allocated per call.
  */
-import type { ServerSnapshot, Snapshot } from '../../src/config/snapshot.js';
+import type { ServerSnapshot, Snapshot } from '../../src/config/snapshot/index.js';
 import { judgedTemplate } from '../../src/protocol/uri.js';
 import { type CatalogTable, EntryFlag } from '../../src/shared/catalog-table.js';
 import { packedText } from '../../src/shared/packed.js';

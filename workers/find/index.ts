@@ -3,7 +3,7 @@
  * the outcome is in the finder's fields, so that nothing is allocated per call.
  */
 
-import type { Snapshot } from '../../src/config/snapshot.js';
+import type { Snapshot } from '../../src/config/snapshot/index.js';
 import { errorNumber } from '../../src/errors.js';
 import { judgedTemplate } from '../../src/protocol/uri.js';
 import { type CatalogTable, EntryFlag, EntryKind } from '../../src/shared/catalog-table.js';
@@ -13,7 +13,7 @@ import { compileGlob } from '../../src/shared/patterns/glob.js';
 import { resourcePatterns, templatePatterns } from '../../src/shared/patterns/resources.js';
 import { mostLiteralFirst, type PatternEntry, PatternSet } from '../../src/shared/patterns/set.js';
 import { compilePattern } from '../../src/shared/patterns/text.js';
-import { VerdictFlag } from '../../src/shared/records.js';
+import { VerdictFlag } from '../../src/shared/ring/records.js';
 import type { Principal } from '../authenticate/principal.js';
 import { RouteConditions } from './conditions.js';
 import { EntryRoutes } from './entry-routes.js';

@@ -1,7 +1,7 @@
 /** What the policy does with each method, by family (docs/protocol.md: methods of the revisions). */
 import { METHODS, Method } from '../../native/layout.js';
 import { errorNumber } from '../../src/errors.js';
-import { Operation } from '../../src/shared/records.js';
+import { Operation } from '../../src/shared/ring/records.js';
 
 const UNKNOWN_TOOL = errorNumber('GW_UNKNOWN_TOOL');
 const UNKNOWN_TASK = errorNumber('GW_UNKNOWN_TASK');

@@ -2,7 +2,7 @@
  * Which rate limits are about a target by its names: the item of `rateLimits.perTool`, and the items of `rateLimits.rules`. As with
  * routes, a tool or prompt is judged by all the names that it has or had, so that no name bypasses a limit.
  */
-import type { ServerSnapshot, Snapshot } from '../../src/config/snapshot.js';
+import type { ServerSnapshot, Snapshot } from '../../src/config/snapshot/index.js';
 import { type CatalogTable, EntryKind } from '../../src/shared/catalog-table.js';
 import { packedText } from '../../src/shared/packed.js';
 import { compileGlob } from '../../src/shared/patterns/glob.js';

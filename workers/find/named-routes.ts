@@ -1,6 +1,7 @@
 /** The routes of tools or prompts: by public name, by address, and by the server's own name where the route names servers. */
-import type { PatternText } from '../../src/config/match.js';
-import type { RouteSnapshot, Snapshot } from '../../src/config/snapshot.js';
+
+import type { RouteSnapshot, Snapshot } from '../../src/config/snapshot/index.js';
+import type { PatternText } from '../../src/config/snapshot/match.js';
 import { PatternSet } from '../../src/shared/patterns/set.js';
 import { compilePattern } from '../../src/shared/patterns/text.js';
 

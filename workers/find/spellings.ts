@@ -1,6 +1,6 @@
 /** Other spellings of a target: a rule for any of them applies to it. */
-import type { ServerSnapshot, Snapshot } from '../../src/config/snapshot.js';
-import { acceptedForm, hashedName, longestName, renamed } from '../../src/protocol/name-forms.js';
+import type { ServerSnapshot, Snapshot } from '../../src/config/snapshot/index.js';
+import { acceptedForm, hashedName, longestName, renamed } from '../../src/protocol/names/forms.js';
 import { looseReading } from '../../src/protocol/uri.js';
 
 const COLON = 0x3a;

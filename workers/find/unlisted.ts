@@ -1,7 +1,7 @@
 /** Servers whose lists are not known yet, and the names that they may have. */
 
-import type { Snapshot, ViewSnapshot } from '../../src/config/snapshot.js';
-import { acceptedForm } from '../../src/protocol/name-forms.js';
+import type { Snapshot, ViewSnapshot } from '../../src/config/snapshot/index.js';
+import { acceptedForm } from '../../src/protocol/names/forms.js';
 import type { CatalogTable } from '../../src/shared/catalog-table.js';
 import { compileGlob } from '../../src/shared/patterns/glob.js';
 import { PatternSet } from '../../src/shared/patterns/set.js';

@@ -3,9 +3,10 @@
  * its name, and the largest wins; more weight draws larger ones. A key changes its group only to or from a group whose share
  * changes, and every worker, restart and replica chooses the same.
  */
-import type { VariantsSnapshot } from '../../src/config/match.js';
-import type { Snapshot } from '../../src/config/snapshot.js';
-import { RequestFlag } from '../../src/shared/records.js';
+
+import type { Snapshot } from '../../src/config/snapshot/index.js';
+import type { VariantsSnapshot } from '../../src/config/snapshot/match.js';
+import { RequestFlag } from '../../src/shared/ring/records.js';
 import type { Principal } from '../authenticate/principal.js';
 import { ArgumentReader } from './argument.js';
 import type { CallFacts } from './facts.js';

@@ -1,5 +1,5 @@
 /** What a view changes of a look-up. */
-import type { Snapshot, ViewSnapshot } from '../../src/config/snapshot.js';
+import type { Snapshot, ViewSnapshot } from '../../src/config/snapshot/index.js';
 import type { CatalogTable, NameTables } from '../../src/shared/catalog-table.js';
 import { buildByteTable } from '../../src/shared/patterns/byte-table.js';
 

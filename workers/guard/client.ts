@@ -1,4 +1,4 @@
-import type { ClientKey } from '../../src/config/snapshot.js';
+import type { ClientKey } from '../../src/config/snapshot/index.js';
 import type { Principal } from '../authenticate/principal.js';
 
 /** Who sent the request that the guard judges, and where: workers/limited-client.ts. */

@@ -2,13 +2,13 @@
  * Guard: whether the call is permitted. Scopes of the route, then every rate limit that applies. The outcome is in the guard's
  * fields; nothing is allocated per call.
  */
-import type { ClientKey, Snapshot } from '../../src/config/snapshot.js';
+import type { ClientKey, Snapshot } from '../../src/config/snapshot/index.js';
 import { errorNumber } from '../../src/errors.js';
-import type { BucketPlan } from '../../src/shared/bucket-plan.js';
-import { BUCKET_MOVED, type Buckets } from '../../src/shared/buckets.js';
-import { CallBuckets } from '../../src/shared/call-buckets.js';
-import { ClientBuckets } from '../../src/shared/client-buckets.js';
 import { type Counters, limitCounter } from '../../src/shared/counters.js';
+import type { BucketPlan } from '../../src/shared/limits/bucket-plan.js';
+import { BUCKET_MOVED, type Buckets } from '../../src/shared/limits/buckets.js';
+import { CallBuckets } from '../../src/shared/limits/call-buckets.js';
+import { ClientBuckets } from '../../src/shared/limits/client-buckets.js';
 import type { Principal } from '../authenticate/principal.js';
 import type { Finder } from '../find/index.js';
 import type { LimitedClient } from './client.js';

@@ -1,4 +1,4 @@
-import type { LimitMatchSnapshot, Snapshot } from '../../src/config/snapshot.js';
+import type { LimitMatchSnapshot, Snapshot } from '../../src/config/snapshot/index.js';
 import { compileGlob } from '../../src/shared/patterns/glob.js';
 import { PatternSet } from '../../src/shared/patterns/set.js';
 import type { Principal } from '../authenticate/principal.js';

@@ -2,7 +2,7 @@
  * Rewrite: the place of transformations of requests and results. There are none yet, and every call passes unchanged. The
  * decider has one rewriter per snapshot and does not let the front remember the verdicts of calls that it concerns.
  */
-import type { Snapshot } from '../../src/config/snapshot.js';
+import type { Snapshot } from '../../src/config/snapshot/index.js';
 import type { Finder } from '../find/index.js';
 
 /** Decides which calls are transformed. */

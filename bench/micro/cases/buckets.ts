@@ -1,9 +1,9 @@
-import type { LimitRule } from '../../../src/config/snapshot.js';
-import { Buckets, bucketMemory } from '../../../src/shared/buckets.js';
-import { CallBuckets } from '../../../src/shared/call-buckets.js';
-import { ClientBuckets } from '../../../src/shared/client-buckets.js';
+import type { LimitRule } from '../../../src/config/snapshot/index.js';
 import { monotonic } from '../../../src/shared/clock.js';
 import { Limit } from '../../../src/shared/limiters/limit.js';
+import { Buckets, bucketMemory } from '../../../src/shared/limits/buckets.js';
+import { CallBuckets } from '../../../src/shared/limits/call-buckets.js';
+import { ClientBuckets } from '../../../src/shared/limits/client-buckets.js';
 import { type Case, keep } from '../runner.js';
 
 /** Never empty while a case runs. */

@@ -1,7 +1,7 @@
 import { decoder } from '../../../native/index.js';
-import { ANSWER_HEAD_BYTES, AnswerHead } from '../../../src/shared/answer-head.js';
+import { ANSWER_HEAD_BYTES, AnswerHead } from '../../../src/shared/cache/answer-head.js';
 import { Counters, counterMemory } from '../../../src/shared/counters.js';
-import { VerdictRecord } from '../../../src/shared/verdict-record.js';
+import { VerdictRecord } from '../../../src/shared/ring/verdict-record.js';
 import { CacheEvents, type CacheQuery, CacheRules, Lookup, ResponseCache } from '../../../workers/cache/index.js';
 import { catalogOf, snapshotOf } from '../fixture.js';
 import { type Case, keep } from '../runner.js';

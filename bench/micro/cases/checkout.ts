@@ -1,5 +1,5 @@
 import { decoder } from '../../../native/index.js';
-import type { Snapshot } from '../../../src/config/snapshot.js';
+import type { Snapshot } from '../../../src/config/snapshot/index.js';
 import { Exchange } from '../../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../../src/request/exchange/table.js';
 import { UpstreamPool } from '../../../src/upstream/pool.js';

@@ -1,4 +1,4 @@
-import { Verdict } from '../../../src/shared/records.js';
+import { Verdict } from '../../../src/shared/ring/records.js';
 import { mintTokens } from '../../load/gateway-config.js';
 import { FULL } from '../fixture.js';
 import { decisions, remembered, type Setting } from '../policy.js';

@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { createDoorbell, ring } from '../../../native/index.js';
-import { REQUEST_HEAD, RequestWord, VerdictWord } from '../../../src/shared/records.js';
-import { Ring, ringMemory } from '../../../src/shared/ring.js';
-import type { BellAddress } from '../../../src/shared/worker-messages.js';
+import { Ring, ringMemory } from '../../../src/shared/ring/index.js';
+import { REQUEST_HEAD, RequestWord, VerdictWord } from '../../../src/shared/ring/records.js';
+import type { BellAddress } from '../../../src/shared/ring/worker-messages.js';
 import { type Case, keep, type Operation } from '../runner.js';
 
 const RING_BYTES = 1 << 20;

@@ -1,6 +1,9 @@
 import { BlockList } from 'node:net';
 import { addNetwork } from '../../shared/networks.js';
 import { Scheme } from '../../shared/scheme.js';
+import { type ConfigPath, showPath } from '../problems.js';
+import { list } from '../schema/fields.js';
+import type { ResolvedConfig } from '../schema/index.js';
 import type {
   ApiKeyProvider,
   AuthProvider,
@@ -10,10 +13,7 @@ import type {
   Grant,
   IntrospectionProvider,
   ProxyHeaderProvider,
-} from '../auth-snapshot.js';
-import { type ConfigPath, showPath } from '../problems.js';
-import { list } from '../schema/fields.js';
-import type { ResolvedConfig } from '../schema/index.js';
+} from '../snapshot/auth.js';
 import type { Compilation } from './compilation.js';
 import { checkServerUrl, compileJwt } from './jwt.js';
 import { isLoopbackHost } from './loopback.js';

@@ -1,7 +1,7 @@
 import { normalPattern, URI_FAULTS } from '../../protocol/uri.js';
 import { compileTemplate } from '../../shared/patterns/uri-template.js';
 import { list } from '../schema/fields.js';
-import type { CacheSnapshot } from '../snapshot.js';
+import type { CacheSnapshot } from '../snapshot/index.js';
 import type { Compilation } from './compilation.js';
 import { globs } from './patterns.js';
 

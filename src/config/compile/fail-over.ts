@@ -1,5 +1,5 @@
 /** Routes with the same patterns to different servers: the later ones are the fallback of the first. */
-import type { RouteSnapshot } from '../snapshot.js';
+import type { RouteSnapshot } from '../snapshot/index.js';
 
 /**
  * Adds the servers of each route to the first one with the same patterns, if both name servers and the later one requires no further

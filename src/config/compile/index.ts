@@ -12,8 +12,8 @@ import type {
   SessionsSnapshot,
   Snapshot,
   ViewSnapshot,
-} from '../snapshot.js';
-import { loginsOf } from '../user-logins.js';
+} from '../snapshot/index.js';
+import { loginsOf } from '../snapshot/user-logins.js';
 import { compileAuth, publicOrigin, scopeList } from './auth.js';
 import { compileCache } from './cache.js';
 import { Compilation } from './compilation.js';

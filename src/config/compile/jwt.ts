@@ -3,11 +3,11 @@ import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Scheme } from '../../shared/scheme.js';
-import type { JwtProvider } from '../auth-snapshot.js';
 import { type ConfigPath, showPath } from '../problems.js';
 import type { Algorithm } from '../schema/auth.js';
 import { list } from '../schema/fields.js';
 import type { ResolvedConfig } from '../schema/index.js';
+import type { JwtProvider } from '../snapshot/auth.js';
 import type { Compilation } from './compilation.js';
 import { isLoopbackHost } from './loopback.js';
 

@@ -1,13 +1,13 @@
 /** The `match` of rules: patterns, and what calls must have besides a name. */
 import { METHODS, Method } from '../../../native/layout.js';
 import { compilePattern, matchesAny, shownPattern } from '../../shared/patterns/text.js';
-import type { ArgumentCondition, ConditionsSnapshot, HeaderCondition, PatternText } from '../match.js';
 import { nearest } from '../nearest.js';
 import type { ConfigPath } from '../problems.js';
 import type { ResolvedConfig } from '../schema/index.js';
 import { patternsOf } from '../schema/match.js';
 import { EVERYTHING } from '../schema/routes.js';
-import type { RouteSnapshot, ViewSnapshot } from '../snapshot.js';
+import type { RouteSnapshot, ViewSnapshot } from '../snapshot/index.js';
+import type { ArgumentCondition, ConditionsSnapshot, HeaderCondition, PatternText } from '../snapshot/match.js';
 import { quoteKey } from '../source/index.js';
 import type { Compilation } from './compilation.js';
 import { patterns, uriPatterns } from './patterns.js';

@@ -1,8 +1,8 @@
 import { normalPattern, URI_FAULTS } from '../../protocol/uri.js';
 import { compileRegex } from '../../shared/patterns/regex.js';
-import type { PatternText } from '../match.js';
 import type { ConfigPath } from '../problems.js';
 import { patternsOf } from '../schema/match.js';
+import type { PatternText } from '../snapshot/match.js';
 import type { Compilation } from './compilation.js';
 
 /** Longest pattern. A name has at most 128 characters, a URI rarely more than this. */

@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import type { ConfigPath } from '../problems.js';
 import { SESSION_HEADER } from '../reserved-headers.js';
 import type { limitSchema, rateLimitsSchema } from '../schema/rate-limits.js';
-import type { ClientKey, ConcurrencySnapshot, LimitRule, RateLimitsSnapshot } from '../snapshot.js';
+import type { ClientKey, ConcurrencySnapshot, LimitRule, RateLimitsSnapshot } from '../snapshot/index.js';
 import { scopeList } from './auth.js';
 import type { Compilation } from './compilation.js';
 import { globs, patterns, uriPatterns } from './patterns.js';

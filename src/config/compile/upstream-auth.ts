@@ -4,7 +4,7 @@ import type { ConfigPath } from '../problems.js';
 import { isReservedHeader } from '../reserved-headers.js';
 import { list } from '../schema/fields.js';
 import type { UpstreamAuthConfig } from '../schema/upstream-auth.js';
-import type { TokenEndpointSnapshot, UpstreamAuthSnapshot } from '../snapshot.js';
+import type { TokenEndpointSnapshot, UpstreamAuthSnapshot } from '../snapshot/index.js';
 import type { Compilation } from './compilation.js';
 import { isLoopbackHost } from './loopback.js';
 

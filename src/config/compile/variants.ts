@@ -1,8 +1,9 @@
 /** The `variants` of a route. */
-import type { VariantKey, VariantsSnapshot } from '../match.js';
+
 import type { ConfigPath } from '../problems.js';
 import { SESSION_HEADER } from '../reserved-headers.js';
 import type { ResolvedConfig } from '../schema/index.js';
+import type { VariantKey, VariantsSnapshot } from '../snapshot/match.js';
 import type { Compilation } from './compilation.js';
 import { pointerTokens } from './match.js';
 

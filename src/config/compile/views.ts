@@ -1,7 +1,7 @@
-import type { AuthSnapshot } from '../auth-snapshot.js';
 import type { ConfigPath } from '../problems.js';
 import { list } from '../schema/fields.js';
-import type { ServerSnapshot, ViewSnapshot } from '../snapshot.js';
+import type { AuthSnapshot } from '../snapshot/auth.js';
+import type { ServerSnapshot, ViewSnapshot } from '../snapshot/index.js';
 import { quoteKey } from '../source/index.js';
 import { compileAuth, scopeList } from './auth.js';
 import type { Compilation } from './compilation.js';

@@ -1,7 +1,7 @@
 /** The admin listener: metrics, statistics and health for operators, apart from the clients' port. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import type { Snapshot } from '../../config/snapshot.js';
+import type { Snapshot } from '../../config/snapshot/index.js';
 import { ERRORS, GatewayError } from '../../errors.js';
 import { METRICS_TYPE } from '../../observe/metric-names.js';
 import { type HeadLimits, RequestHead } from '../../request/accept/http/head.js';

@@ -9,7 +9,7 @@ import type { ObservedState } from '../../observe/state.js';
 import type { Stats } from '../../observe/stats.js';
 import type { Count } from '../../units.js';
 import type { Background } from '../../upstream/core/background.js';
-import type { ListPage, PageSource } from '../../upstream/core/list-page.js';
+import type { ListPage, PageSource } from '../../upstream/core/lists/page.js';
 import type { PasswordCheck, PasswordChecker } from './check-password.js';
 import type { KeyLoader } from './fetch-keys.js';
 import type { TASKS, TaskName } from './tasks.js';

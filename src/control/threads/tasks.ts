@@ -7,7 +7,7 @@ import type { ExplainInput, Explanation } from '../../explain/index.js';
 import type { ObservedState } from '../../observe/state.js';
 import { buildStats, renderStats } from '../../observe/stats.js';
 import { scanResponse } from '../../upstream/core/control.js';
-import { type ListPage, type PageSource, readPage } from '../../upstream/core/list-page.js';
+import { type ListPage, type PageSource, readPage } from '../../upstream/core/lists/page.js';
 import { checkPassword } from './check-password.js';
 import { fetchKeys } from './fetch-keys.js';
 

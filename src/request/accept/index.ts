@@ -1,6 +1,6 @@
 /** The accept stage: two HTTP front ends, on uWebSockets.js and on node:http, with the same checks and the same {@link FrontHandler}. */
 import { EarlyRefusals, uwsReads } from '../../../native/index.js';
-import type { Snapshot } from '../../config/snapshot.js';
+import type { Snapshot } from '../../config/snapshot/index.js';
 import type { ExchangeTable } from '../exchange/table.js';
 import { MALFORMED } from './http/answers.js';
 import type { FrontEnd, FrontEndKind, FrontEndLog, FrontHandler } from './http/handler.js';

@@ -4,16 +4,16 @@
  */
 
 import { type Decoder, Flag, Kind, Method, ScanStatus } from '../../../native/layout.js';
-import type { AuthSnapshot } from '../../config/auth-snapshot.js';
-import type { Current } from '../../config/current.js';
-import { authAt, type EndpointAuth } from '../../config/endpoint-auth.js';
+import type { AuthSnapshot } from '../../config/snapshot/auth.js';
+import type { Current } from '../../config/snapshot/current.js';
+import { authAt, type EndpointAuth } from '../../config/snapshot/endpoint-auth.js';
 import type { ErrorCode } from '../../errors.js';
 import { blankAbsentMembers, hasAbsentMembers } from '../../protocol/absent-members.js';
 import { levelNumber, NO_LEVEL } from '../../protocol/levels.js';
-import { isNameMirrored } from '../../protocol/mirrored-name.js';
+import { isNameMirrored } from '../../protocol/names/mirrored-name.js';
 import { Era, LATEST_LEGACY, MODERN, REVISIONS, Revision, revisionNumber } from '../../protocol/revisions.js';
 import type { ListedResources } from '../../protocol/uri.js';
-import { Operation } from '../../shared/records.js';
+import { Operation } from '../../shared/ring/records.js';
 import { Scheme } from '../exchange/caller.js';
 import { Accepts, type Exchange, MessageFlag, type SessionLike, sessionMissing } from '../exchange/index.js';
 import { sameName, sameText } from './text.js';

@@ -1,6 +1,6 @@
 import { monotonic } from '../../shared/clock.js';
 import { Counter } from '../../shared/counters.js';
-import type { PolicyPool } from '../../shared/policy-pool.js';
+import type { PolicyPool } from '../../shared/ring/policy-pool.js';
 import type { Milliseconds } from '../../units.js';
 
 /** A thread that has not started by then is given up. */

@@ -1,5 +1,5 @@
 import { HiddenEntries } from '../../shared/hidden-entries.js';
-import type { VerdictRecord } from '../../shared/verdict-record.js';
+import type { VerdictRecord } from '../../shared/ring/verdict-record.js';
 import type { Count } from '../../units.js';
 
 /**

@@ -4,17 +4,24 @@
  * to a worker is lost when that worker dies or hangs, and none goes on twice.
  */
 import { Flag, Kind } from '../../../native/layout.js';
-import { authAt } from '../../config/endpoint-auth.js';
-import type { Snapshot } from '../../config/snapshot.js';
+import type { Snapshot } from '../../config/snapshot/index.js';
 import { type ErrorCode, errorNumber } from '../../errors.js';
-import { ANSWER_HEAD_BYTES, type AnswerHead } from '../../shared/answer-head.js';
-import { BUCKET_MOVED } from '../../shared/buckets.js';
+import { ANSWER_HEAD_BYTES, type AnswerHead } from '../../shared/cache/answer-head.js';
 import type { CatalogTable } from '../../shared/catalog-table.js';
 import { Counter, Series } from '../../shared/counters.js';
-import { credentialWait } from '../../shared/credential-wait.js';
-import type { PolicyPool, PoolListener, PoolSlot } from '../../shared/policy-pool.js';
-import { Ask, Operation, RequestFlag, RequestWord, VERDICT_HEAD, Verdict, VerdictWord } from '../../shared/records.js';
-import { maxResultBytes, type Ring } from '../../shared/ring.js';
+import { callerWait } from '../../shared/credential-wait.js';
+import { BUCKET_MOVED } from '../../shared/limits/buckets.js';
+import { maxResultBytes, type Ring } from '../../shared/ring/index.js';
+import type { PolicyPool, PoolListener, PoolSlot } from '../../shared/ring/policy-pool.js';
+import {
+  Ask,
+  Operation,
+  RequestFlag,
+  RequestWord,
+  VERDICT_HEAD,
+  Verdict,
+  VerdictWord,
+} from '../../shared/ring/records.js';
 import type { Count } from '../../units.js';
 import { type Exchange, MessageFlag, Phase } from '../exchange/index.js';
 import type { ExchangeTable } from '../exchange/table.js';
@@ -28,8 +35,6 @@ import { Remembered } from './remembered.js';
 import { decodeName, denial, nameLength, writeDecide, writeReport, writeStore } from './request-record.js';
 import { WaitingLine } from './waiting-line.js';
 import { chooseWorker } from './worker-choice.js';
-
-export type { DecidedExchanges, DispatcherOptions } from './options.js';
 
 const NO_BYTES = Buffer.alloc(0);
 const RATE_LIMITED = errorNumber('GW_RATE_LIMITED');
@@ -174,15 +179,9 @@ export class Dispatcher implements Policy, PoolListener {
     const wait = this.#remembered.take(verdict);
     if (wait === BUCKET_MOVED) return false;
     this.#pool.counters.add(Counter.memoHits);
-    if (wait > 0) {
-      const limit = this.#remembered.countRefusal();
-      denial(verdict, RATE_LIMITED, wait, limit);
-      exchange.enter(Phase.sending);
-      this.#decide(exchange, bytes, length, NO_BYTES);
-    } else {
-      exchange.enter(Phase.sending);
-      this.#decide(exchange, bytes, length, NO_BYTES);
-    }
+    if (wait > 0) denial(verdict, RATE_LIMITED, wait, this.#remembered.countRefusal());
+    exchange.enter(Phase.sending);
+    this.#decide(exchange, bytes, length, NO_BYTES);
     return true;
   }
 
@@ -341,10 +340,9 @@ export class Dispatcher implements Policy, PoolListener {
   #discardVerdict(ring: Ring, at: number, worker: number): void {
     this.#pool.counters.add(Counter.staleVerdicts);
     if (ring.words[at + VerdictWord.kind] !== Verdict.lead) return;
-    const { requests } = this.#pool.slot(worker);
     const identity = { slot: ring.words[at + VerdictWord.slot]!, generation: ring.words[at + VerdictWord.generation]! };
-    const key = ring.words[at + VerdictWord.cacheKey]!;
-    this.#wake(worker, writeReport(requests, Ask.release, identity, key, 0));
+    const { requests } = this.#pool.slot(worker);
+    this.#wake(worker, writeReport(requests, Ask.release, identity, ring.words[at + VerdictWord.cacheKey]!, 0));
   }
 
   #advanceLine(worker: number): void {
@@ -361,10 +359,9 @@ export class Dispatcher implements Policy, PoolListener {
   }
 
   #refuse(exchange: Exchange, code: ErrorCode, bytes: Uint8Array, length: number, detail = NO_BYTES): void {
-    const { verdict } = exchange;
     this.#passes[exchange.slot] = Pass.none;
     exchange.enter(Phase.sending);
-    denial(verdict, errorNumber(code), 0);
+    denial(exchange.verdict, errorNumber(code), 0);
     this.#decide(exchange, bytes, length, detail);
   }
 
@@ -442,9 +439,8 @@ export class Dispatcher implements Policy, PoolListener {
       this.#put(exchange, Pass.uncached, -1);
       return;
     }
-    const { scheme, view } = exchange.client.caller;
-    const wait = credentialWait(authAt(this.#pool.snapshot, view).providers.filter((one) => one.scheme === scheme));
-    const code = wait === '' ? 'GW_INTERNAL' : 'GW_AUTH_UNAVAILABLE';
-    this.#refuse(exchange, code, exchange.message.body, exchange.message.bodyLength, Buffer.from(wait));
+    const wait = callerWait(this.#pool.snapshot, exchange.client.caller);
+    const { body, bodyLength } = exchange.message;
+    this.#refuse(exchange, wait === '' ? 'GW_INTERNAL' : 'GW_AUTH_UNAVAILABLE', body, bodyLength, Buffer.from(wait));
   }
 }

@@ -4,8 +4,8 @@
  * atomic read tells whether anything was reconfigured, rediscovered or revoked since.
  */
 
-import { VERDICT_HEAD } from '../../shared/records.js';
-import type { VerdictRecord } from '../../shared/verdict-record.js';
+import { VERDICT_HEAD } from '../../shared/ring/records.js';
+import type { VerdictRecord } from '../../shared/ring/verdict-record.js';
 
 const NO_BYTES = new Uint8Array(0);
 const WINDOW = 4;

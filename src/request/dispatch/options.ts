@@ -1,5 +1,5 @@
 import type { Decoder } from '../../../native/layout.js';
-import type { PolicyPool } from '../../shared/policy-pool.js';
+import type { PolicyPool } from '../../shared/ring/policy-pool.js';
 import type { Count } from '../../units.js';
 import type { Exchange } from '../exchange/index.js';
 import type { ExchangeTable } from '../exchange/table.js';

@@ -1,8 +1,8 @@
 import type { Decoder } from '../../../native/layout.js';
 import { Flag, Kind, Method, Span } from '../../../native/layout.js';
 import { Era, LATEST_LEGACY } from '../../protocol/revisions.js';
-import { Operation } from '../../shared/records.js';
-import type { VerdictRecord } from '../../shared/verdict-record.js';
+import { Operation } from '../../shared/ring/records.js';
+import type { VerdictRecord } from '../../shared/ring/verdict-record.js';
 import type { Caller } from '../exchange/caller.js';
 import { type Exchange, MessageFlag } from '../exchange/index.js';
 import type { ExchangeTable } from '../exchange/table.js';

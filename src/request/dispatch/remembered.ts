@@ -1,14 +1,14 @@
 /** Verdicts that need no worker: the memo, the numbers of tokens it is keyed by, and the buckets it takes from. */
 
 import { Flag } from '../../../native/layout.js';
-import { authAt } from '../../config/endpoint-auth.js';
-import type { Snapshot } from '../../config/snapshot.js';
+import { authAt } from '../../config/snapshot/endpoint-auth.js';
+import type { Snapshot } from '../../config/snapshot/index.js';
 import { Era } from '../../protocol/revisions.js';
-import { type BucketPlan, planBuckets } from '../../shared/bucket-plan.js';
 import { monotonic } from '../../shared/clock.js';
 import { limitCounter } from '../../shared/counters.js';
-import type { PolicyPool } from '../../shared/policy-pool.js';
-import { NEVER, type VerdictRecord } from '../../shared/verdict-record.js';
+import { type BucketPlan, planBuckets } from '../../shared/limits/bucket-plan.js';
+import type { PolicyPool } from '../../shared/ring/policy-pool.js';
+import { NEVER, type VerdictRecord } from '../../shared/ring/verdict-record.js';
 import type { Count } from '../../units.js';
 import { type Exchange, MessageFlag } from '../exchange/index.js';
 import { Memo, MemoKey } from './memo.js';

@@ -1,14 +1,14 @@
-/** Writes request records (src/shared/records.ts) onto the ring of a worker. */
+/** Writes request records (src/shared/ring/records.ts) onto the ring of a worker. */
 
 import { Flag, Method } from '../../../native/layout.js';
 import type { Spans } from '../../../native/spans.js';
 import { decodeString } from '../../protocol/json-cursor.js';
 import { Era } from '../../protocol/revisions.js';
-import { ANSWER_HEAD_BYTES, type AnswerHead } from '../../shared/answer-head.js';
-import { Ask, REQUEST_HEAD, RequestFlag, RequestWord, Verdict } from '../../shared/records.js';
-import type { Ring } from '../../shared/ring.js';
+import { ANSWER_HEAD_BYTES, type AnswerHead } from '../../shared/cache/answer-head.js';
+import type { Ring } from '../../shared/ring/index.js';
+import { Ask, REQUEST_HEAD, RequestFlag, RequestWord, Verdict } from '../../shared/ring/records.js';
+import type { VerdictRecord } from '../../shared/ring/verdict-record.js';
 import { Scheme } from '../../shared/scheme.js';
-import type { VerdictRecord } from '../../shared/verdict-record.js';
 import type { Milliseconds } from '../../units.js';
 import { type Exchange, MessageFlag } from '../exchange/index.js';
 import type { CallArguments } from './call-arguments.js';

@@ -1,5 +1,5 @@
-import { authAt } from '../../config/endpoint-auth.js';
-import type { PolicyPool } from '../../shared/policy-pool.js';
+import { authAt } from '../../config/snapshot/endpoint-auth.js';
+import type { PolicyPool } from '../../shared/ring/policy-pool.js';
 import type { Exchange } from '../exchange/index.js';
 import type { Remembered } from './remembered.js';
 

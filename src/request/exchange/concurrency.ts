@@ -4,7 +4,7 @@
  * server until its exchange is released: a parked call still occupies its server, but no client.
  */
 import { randomBytes } from 'node:crypto';
-import type { ClientKey } from '../../config/snapshot.js';
+import type { ClientKey } from '../../config/snapshot/index.js';
 import { sameDigest } from '../../shared/digest.js';
 import type { Count, Milliseconds } from '../../units.js';
 import { ATTRIBUTE_SEPARATOR, type Caller } from './caller.js';

@@ -9,7 +9,7 @@ import { type CodeOf, codes } from '../../codes.js';
 import type { ErrorCode } from '../../errors.js';
 import { Era } from '../../protocol/revisions.js';
 import { IndexSet } from '../../shared/index-set.js';
-import { VerdictRecord } from '../../shared/verdict-record.js';
+import { VerdictRecord } from '../../shared/ring/verdict-record.js';
 import { type Caller, NOBODY } from './caller.js';
 import type { ActiveCalls, ActiveClient } from './concurrency.js';
 import type { ClientLink, Peer } from './link.js';

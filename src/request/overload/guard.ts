@@ -8,9 +8,9 @@
  * what was admitted so. It ends when nothing had to be refused for a second.
  */
 import { type EarlyAnswer, EarlyRefusals } from '../../../native/early-refusals.js';
-import type { Current } from '../../config/current.js';
 import { SHED_KINDS } from '../../config/schema/overload.js';
-import type { LimitsSnapshot, OverloadSnapshot, RouteSnapshot } from '../../config/snapshot.js';
+import type { Current } from '../../config/snapshot/current.js';
+import type { LimitsSnapshot, OverloadSnapshot, RouteSnapshot } from '../../config/snapshot/index.js';
 import { ERRORS, errorNumber } from '../../errors.js';
 import { Counter, type Counters, OutcomeId, Series } from '../../shared/counters.js';
 import type { Count, Milliseconds } from '../../units.js';

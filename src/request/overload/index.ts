@@ -1,7 +1,7 @@
 /** Refuses requests on behalf of the overload guard, at the two places where enough is known about them. */
-import type { RouteSnapshot } from '../../config/snapshot.js';
+import type { RouteSnapshot } from '../../config/snapshot/index.js';
 import type { ErrorCode } from '../../errors.js';
-import type { VerdictRecord } from '../../shared/verdict-record.js';
+import type { VerdictRecord } from '../../shared/ring/verdict-record.js';
 import { type Exchange, MessageFlag } from '../exchange/index.js';
 import type { OverloadGuard } from './guard.js';
 import { mayHaveRoute, workOf, workOnRoute } from './kinds.js';

@@ -1,6 +1,6 @@
 /** Kinds of work by which the overload guard refuses requests (`overload.order`). */
 import { Kind, METHODS, Method } from '../../../native/layout.js';
-import type { RouteSnapshot } from '../../config/snapshot.js';
+import type { RouteSnapshot } from '../../config/snapshot/index.js';
 import { type Exchange, MessageFlag } from '../exchange/index.js';
 
 /** Kinds of work; the numbers are positions in `SHED_KINDS` of the configuration. */

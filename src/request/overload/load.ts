@@ -1,9 +1,9 @@
 /** Measures how loaded the gateway is: delay of the event loop, memory, and the rings of the workers. */
 import { totalmem } from 'node:os';
 import { getHeapStatistics } from 'node:v8';
-import type { OverloadSnapshot } from '../../config/snapshot.js';
+import type { OverloadSnapshot } from '../../config/snapshot/index.js';
 import type { BufferBudget } from '../../shared/buffer-budget.js';
-import type { PolicyPool } from '../../shared/policy-pool.js';
+import type { PolicyPool } from '../../shared/ring/policy-pool.js';
 import type { Bytes, Milliseconds } from '../../units.js';
 import type { EventLoop } from './event-loop.js';
 

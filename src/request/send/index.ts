@@ -9,12 +9,12 @@ import { ASKABLE, Capability, declaredCapabilities } from '../../protocol/client
 import { encodeHeaderValue } from '../../protocol/header-value.js';
 import { decodeString } from '../../protocol/json-cursor.js';
 import { LEVELS, NO_LEVEL } from '../../protocol/levels.js';
-import { isNameMirrored } from '../../protocol/mirrored-name.js';
+import { isNameMirrored } from '../../protocol/names/mirrored-name.js';
 import { Era } from '../../protocol/revisions.js';
 import { TASKS_CAPABILITY } from '../../protocol/tasks-extension.js';
 import { EntryFlag } from '../../shared/catalog-table.js';
 import { Counter } from '../../shared/counters.js';
-import { Verdict, VerdictFlag } from '../../shared/records.js';
+import { Verdict, VerdictFlag } from '../../shared/ring/records.js';
 import { FULL_RETRY_MS } from '../exchange/concurrency.js';
 import { type CallTarget, type Exchange, MessageFlag, Phase, type SessionLike } from '../exchange/index.js';
 import { CapabilityMemo } from './capability-memo.js';

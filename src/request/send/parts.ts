@@ -1,7 +1,7 @@
 /** What *send* works with. */
 import type { ErrorCode } from '../../errors.js';
 import type { Counters } from '../../shared/counters.js';
-import type { VerdictRecord } from '../../shared/verdict-record.js';
+import type { VerdictRecord } from '../../shared/ring/verdict-record.js';
 import type { Count, Milliseconds } from '../../units.js';
 import type { Concurrency, LimitedPlace } from '../exchange/concurrency.js';
 import type { CallTarget, Exchange } from '../exchange/index.js';

@@ -3,13 +3,13 @@
  */
 import { Flag } from '../../../native/layout.js';
 import type { Spans } from '../../../native/spans.js';
-import type { Current } from '../../config/current.js';
-import type { CacheSnapshot } from '../../config/snapshot.js';
+import type { Current } from '../../config/snapshot/current.js';
+import type { CacheSnapshot } from '../../config/snapshot/index.js';
 import type { Composer } from '../../protocol/composer.js';
 import { findMember } from '../../protocol/json-cursor.js';
-import { ANSWER_HEAD_BYTES, AnswerHead, CacheOutcome, MAX_FRESH_MS } from '../../shared/answer-head.js';
-import { parseCacheControl } from '../../shared/cache-control.js';
-import { Verdict } from '../../shared/records.js';
+import { ANSWER_HEAD_BYTES, AnswerHead, CacheOutcome, MAX_FRESH_MS } from '../../shared/cache/answer-head.js';
+import { parseCacheControl } from '../../shared/cache/control.js';
+import { Verdict } from '../../shared/ring/records.js';
 import type { Exchange } from '../exchange/index.js';
 import { NO_HEAD } from './heads.js';
 import { composeOpen, RESULT_CLOSE } from './translate.js';

@@ -1,6 +1,6 @@
 /** What a 401 or 403 says about how to authenticate (`WWW-Authenticate`, RFC 9110 section 11.6.1). */
-import type { AuthSnapshot } from '../../config/auth-snapshot.js';
-import { authAt, type EndpointAuth } from '../../config/endpoint-auth.js';
+import type { AuthSnapshot } from '../../config/snapshot/auth.js';
+import { authAt, type EndpointAuth } from '../../config/snapshot/endpoint-auth.js';
 import { metadataUrl } from '../../protocol/resource-metadata.js';
 import { Scheme } from '../../shared/scheme.js';
 

@@ -1,5 +1,5 @@
 import { Method } from '../../../native/layout.js';
-import type { Current } from '../../config/current.js';
+import type { Current } from '../../config/snapshot/current.js';
 import type { Milliseconds } from '../../units.js';
 import { type Exchange, MessageFlag, Phase } from '../exchange/index.js';
 import type { ExchangeTable } from '../exchange/table.js';

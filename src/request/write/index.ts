@@ -5,12 +5,12 @@
 
 import { Flag, Kind, Method } from '../../../native/layout.js';
 import type { Spans } from '../../../native/spans.js';
-import type { Current } from '../../config/current.js';
+import type { Current } from '../../config/snapshot/current.js';
 import { ERROR_CODES, ERRORS, type ErrorCode } from '../../errors.js';
 import { levelNumber } from '../../protocol/levels.js';
 import { Era } from '../../protocol/revisions.js';
 import type { GatewayIdentity } from '../../shared/gateway-identity.js';
-import { Verdict } from '../../shared/records.js';
+import { Verdict } from '../../shared/ring/records.js';
 import { type Exchange, MessageFlag, Phase, Verb } from '../exchange/index.js';
 import { detach, leaveToCache, sendAhead } from './ahead.js';
 import { type AnswerSettings, CacheAnswers, type LeaderResults } from './cache-answers.js';

@@ -10,7 +10,7 @@ import { EVENT_CLOSE, EVENT_OPEN, flatten } from '../../protocol/event-frames.js
 import { type LargeMember, LargeResult, type LargeRewrite } from '../../protocol/large-result.js';
 import { Era } from '../../protocol/revisions.js';
 import type { GatewayIdentity } from '../../shared/gateway-identity.js';
-import { Verdict } from '../../shared/records.js';
+import { Verdict } from '../../shared/ring/records.js';
 import { type Exchange, Framing, Phase, type Reply } from '../exchange/index.js';
 import type { LeaderResults } from './cache-answers.js';
 import { JSON_HEAD } from './heads.js';

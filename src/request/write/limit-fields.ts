@@ -1,10 +1,10 @@
 /** What answers say about rate limits: sentences of refusals, and the header fields of draft-ietf-httpapi-ratelimit-headers-10. */
-import type { Snapshot } from '../../config/snapshot.js';
-import { type BucketPlan, planBuckets } from '../../shared/bucket-plan.js';
-import type { Buckets } from '../../shared/buckets.js';
+import type { Snapshot } from '../../config/snapshot/index.js';
 import { monotonic } from '../../shared/clock.js';
 import { limitInWords } from '../../shared/limiters/words.js';
-import type { VerdictRecord } from '../../shared/verdict-record.js';
+import { type BucketPlan, planBuckets } from '../../shared/limits/bucket-plan.js';
+import type { Buckets } from '../../shared/limits/buckets.js';
+import type { VerdictRecord } from '../../shared/ring/verdict-record.js';
 import type { Milliseconds } from '../../units.js';
 import { NO_HEAD } from './heads.js';
 

@@ -3,15 +3,15 @@
  * prepared bytes and from session state.
  */
 import { Kind, Method } from '../../../native/layout.js';
-import type { Current } from '../../config/current.js';
-import { restrictsLists } from '../../config/restrictions.js';
-import type { Snapshot } from '../../config/snapshot.js';
+import type { Current } from '../../config/snapshot/current.js';
+import type { Snapshot } from '../../config/snapshot/index.js';
+import { restrictsLists } from '../../config/snapshot/restrictions.js';
 import { applyEdits, findMember, type Range, removeMembers, stringValue } from '../../protocol/json-cursor.js';
 import { levelNumber } from '../../protocol/levels.js';
 import { Era, LATEST_LEGACY, MODERN, revisionNumber } from '../../protocol/revisions.js';
 import type { HiddenEntries } from '../../shared/hidden-entries.js';
-import { Operation } from '../../shared/records.js';
-import type { VerdictRecord } from '../../shared/verdict-record.js';
+import { Operation } from '../../shared/ring/records.js';
+import type { VerdictRecord } from '../../shared/ring/verdict-record.js';
 import { type Exchange, MessageFlag, Phase, type SessionLike, sessionMissing } from '../exchange/index.js';
 import type { WriteStage } from './index.js';
 

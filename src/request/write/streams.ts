@@ -7,7 +7,7 @@ import { Composer } from '../../protocol/composer.js';
 import { EVENT_CLOSE, EVENT_OPEN, EVENT_STREAM_HEAD, flatten, LINE_END } from '../../protocol/event-frames.js';
 import { originHead } from '../../protocol/origin-head.js';
 import { Era } from '../../protocol/revisions.js';
-import type { VerdictRecord } from '../../shared/verdict-record.js';
+import type { VerdictRecord } from '../../shared/ring/verdict-record.js';
 import { Accepts, type Exchange, Framing, Phase, Verb } from '../exchange/index.js';
 import { NO_HEAD } from './heads.js';
 import { type AnswerLimits, NO_LIMITS } from './limit-fields.js';

@@ -5,8 +5,8 @@
 
 import { Kind, Method } from '../../../native/layout.js';
 import type { Spans } from '../../../native/spans.js';
-import type { Current } from '../../config/current.js';
-import type { LimitsSnapshot } from '../../config/snapshot.js';
+import type { Current } from '../../config/snapshot/current.js';
+import type { LimitsSnapshot } from '../../config/snapshot/index.js';
 import { type ErrorCode, errorNumber } from '../../errors.js';
 import { Capability, capabilityMask, neededCapability } from '../../protocol/client-capabilities.js';
 import { stringValue } from '../../protocol/json-cursor.js';
@@ -17,7 +17,7 @@ import { type Exchange, Phase } from '../../request/exchange/index.js';
 import type { ExchangeTable } from '../../request/exchange/table.js';
 import type { HandleSealer } from '../../session/handles.js';
 import type { GatewayIdentity } from '../../shared/gateway-identity.js';
-import { Verdict } from '../../shared/records.js';
+import { Verdict } from '../../shared/ring/records.js';
 import type { Endpoint, EndpointState } from '../../upstream/core/types.js';
 import { type Outcome, ParkedCall } from './call.js';
 import { Counts } from './counts.js';

@@ -4,8 +4,8 @@
  * its event ids name the process.
  */
 import { randomBytes } from 'node:crypto';
-import type { Current } from '../../config/current.js';
-import type { SessionsSnapshot } from '../../config/snapshot.js';
+import type { Current } from '../../config/snapshot/current.js';
+import type { SessionsSnapshot } from '../../config/snapshot/index.js';
 import { Revision } from '../../protocol/revisions.js';
 import { type Exchange, Framing } from '../../request/exchange/index.js';
 import type { StreamLog } from '../../request/write/streams.js';

@@ -1,5 +1,5 @@
-import type { Current } from '../../config/current.js';
-import type { LimitsSnapshot } from '../../config/snapshot.js';
+import type { Current } from '../../config/snapshot/current.js';
+import type { LimitsSnapshot } from '../../config/snapshot/index.js';
 import { Composer } from '../../protocol/composer.js';
 import { EVENT_CLOSE, EVENT_OPEN, flatten, KEEP_ALIVE, LINE_END } from '../../protocol/event-frames.js';
 import { Revision } from '../../protocol/revisions.js';

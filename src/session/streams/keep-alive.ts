@@ -2,8 +2,8 @@
  * Sends comments on idle event streams, because proxies and clients close idle connections. For a call that takes long
  * the response becomes a stream (MCP Streamable HTTP leaves the choice of JSON or a stream to the server).
  */
-import type { Current } from '../../config/current.js';
-import type { LimitsSnapshot } from '../../config/snapshot.js';
+import type { Current } from '../../config/snapshot/current.js';
+import type { LimitsSnapshot } from '../../config/snapshot/index.js';
 import { KEEP_ALIVE } from '../../protocol/event-frames.js';
 import { Accepts, type Exchange, Framing, MessageFlag, Phase } from '../../request/exchange/index.js';
 import type { ExchangeTable } from '../../request/exchange/table.js';

@@ -3,13 +3,13 @@
  * exchange of its own outside the exchange table, so that idle clients do not reduce `limits.maxInFlight` for calls.
  */
 
-import type { Current } from '../../config/current.js';
-import type { LimitsSnapshot } from '../../config/snapshot.js';
+import type { Current } from '../../config/snapshot/current.js';
+import type { LimitsSnapshot } from '../../config/snapshot/index.js';
 import type { Caller } from '../../request/exchange/caller.js';
 import { handOver } from '../../request/exchange/handover.js';
 import { Exchange, Phase } from '../../request/exchange/index.js';
+import type { VerdictRecord } from '../../shared/ring/verdict-record.js';
 import { Rotation } from '../../shared/rotation.js';
-import type { VerdictRecord } from '../../shared/verdict-record.js';
 import type { Bytes, Count } from '../../units.js';
 
 /** What {@link LongLivedStreams} reads of the configuration. */

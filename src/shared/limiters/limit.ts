@@ -1,4 +1,4 @@
-import type { LimitRule } from '../../config/snapshot.js';
+import type { LimitRule } from '../../config/snapshot/index.js';
 import type { Milliseconds } from '../../units.js';
 import { fixedWindow } from './fixed-window.js';
 import type { Limiter } from './limiter.js';

@@ -1,4 +1,4 @@
-import type { LimitRule } from '../../config/snapshot.js';
+import type { LimitRule } from '../../config/snapshot/index.js';
 
 /** A limit for people, as `5 a second, 10 at once`. */
 export function limitInWords(rule: LimitRule): string {

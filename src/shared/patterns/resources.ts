@@ -1,5 +1,5 @@
 /** The patterns over resources: of routes, and the URI templates that upstreams list. */
-import type { PatternText } from '../../config/match.js';
+import type { PatternText } from '../../config/snapshot/match.js';
 import { compileGlob } from './glob.js';
 import { compileRegex } from './regex.js';
 import type { TextPattern } from './text.js';

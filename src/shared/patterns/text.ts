@@ -1,5 +1,5 @@
 /** Patterns over names and values as rules of the configuration write them: globs, exact texts or regular expressions. */
-import type { PatternText } from '../../config/match.js';
+import type { PatternText } from '../../config/snapshot/match.js';
 import { compileGlob } from './glob.js';
 import { compileRegex } from './regex.js';
 

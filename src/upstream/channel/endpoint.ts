@@ -11,8 +11,8 @@ import { ControlError, type ControlReply, cancelledParams, FIRST_CALL_ID, parseI
 import type { CredentialError } from '../core/credentials.js';
 import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/endpoint.js';
 import { LateTasks } from '../core/late-tasks.js';
+import { MessageCost } from '../core/limits/notification-limit.js';
 import { MessageReader, type MessageReceiver } from '../core/message-reader.js';
-import { MessageCost } from '../core/notification-limit.js';
 import { Opening } from '../core/opening.js';
 import { type ConnectionProfile, isDedicated, type ListenFilter } from '../core/types.js';
 import { Attribution, type CallsInFlight } from '../messages/attribution.js';

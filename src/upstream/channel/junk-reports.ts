@@ -1,8 +1,8 @@
-import type { LimitsSnapshot } from '../../config/snapshot.js';
+import type { LimitsSnapshot } from '../../config/snapshot/index.js';
 import type { EndpointContext } from '../core/endpoint.js';
 import type { EndpointStats } from '../core/endpoint-stats.js';
-import { escaped, LogLimit } from '../core/log-limit.js';
-import { MessageCost, type NotificationLimit } from '../core/notification-limit.js';
+import { escaped, LogLimit } from '../core/limits/log-limit.js';
+import { MessageCost, type NotificationLimit } from '../core/limits/notification-limit.js';
 import type { SkippedMessage } from './skipped-message.js';
 
 /** Counts and logs what a server sends that is no message, or too large to be one. Owned by the endpoint. */

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { PacedInput, type PushedSource, type ReadShare, type ReadTurns } from '../core/read-turns.js';
+import { PacedInput, type PushedSource, type ReadShare, type ReadTurns } from '../core/limits/read-turns.js';
 
 /** Reads the chunks of a pipe or socket. */
 export interface ChunkReader {

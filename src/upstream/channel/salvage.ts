@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import type { ServerSnapshot } from '../../config/snapshot.js';
+import type { ServerSnapshot } from '../../config/snapshot/index.js';
 import type { LostAnswers } from './lost-answers.js';
 import { readEdges, valueEnd } from './message-edges.js';
 

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Decoder } from '../../../native/layout.js';
 import type { Bytes } from '../../units.js';
 import { scanResponse } from './control.js';
-import { type ListPage, type PageSource, readPage } from './list-page.js';
+import { type ListPage, type PageSource, readPage } from './lists/page.js';
 
 /** Work for another thread. Bytes should be in shared memory; others are copied. */
 export interface Background {

@@ -3,7 +3,7 @@
  * are among the configured headers of an endpoint and need none of this.
  */
 
-import type { ServerSnapshot, UrlEndpointSnapshot } from '../../config/snapshot.js';
+import type { ServerSnapshot, UrlEndpointSnapshot } from '../../config/snapshot/index.js';
 import type { ErrorCode } from '../../errors.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import { MASK } from '../../secrets/show.js';

@@ -1,7 +1,7 @@
 import { type Decoder, Flag } from '../../../native/layout.js';
 import type { Spans } from '../../../native/spans.js';
-import type { Current } from '../../config/current.js';
-import type { LimitsSnapshot, ServerSnapshot } from '../../config/snapshot.js';
+import type { Current } from '../../config/snapshot/current.js';
+import type { LimitsSnapshot, ServerSnapshot } from '../../config/snapshot/index.js';
 import type { ErrorCode } from '../../errors.js';
 import { Era, REVISIONS, Revision } from '../../protocol/revisions.js';
 import type { Exchange } from '../../request/exchange/index.js';
@@ -15,8 +15,8 @@ import type { CredentialSource } from './credentials.js';
 import type { DeferredFailures } from './deferred-failures.js';
 import { type EndpointStats, noStats } from './endpoint-stats.js';
 import type { Handshake } from './handshake.js';
-import { type LimitObserver, NotificationLimit } from './notification-limit.js';
-import type { ReadTurns } from './read-turns.js';
+import { type LimitObserver, NotificationLimit } from './limits/notification-limit.js';
+import type { ReadTurns } from './limits/read-turns.js';
 import { reasonSentence } from './reasons.js';
 import type {
   ConnectionProfile,

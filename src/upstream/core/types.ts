@@ -4,7 +4,7 @@
  */
 
 import type { Spans } from '../../../native/spans.js';
-import type { EndpointSnapshot } from '../../config/snapshot.js';
+import type { EndpointSnapshot } from '../../config/snapshot/index.js';
 import type { ErrorCode } from '../../errors.js';
 import { ASKABLE, Capability } from '../../protocol/client-capabilities.js';
 import type { Era } from '../../protocol/revisions.js';

@@ -1,7 +1,7 @@
 /** Protocol versions that a server names when it refuses one, as servers do in different places (MCP, version negotiation). */
 import { LATEST_LEGACY, REVISIONS, revisionNumber } from '../../protocol/revisions.js';
 import type { ControlError } from './control.js';
-import { escaped } from './log-limit.js';
+import { escaped } from './limits/log-limit.js';
 
 const INVALID_PARAMS = -32_602;
 const UNSUPPORTED_VERSION = -32_022;

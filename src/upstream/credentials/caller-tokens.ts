@@ -1,6 +1,6 @@
 /** Tokens in the name of callers, by the token of the caller (RFC 8693). */
 import { LRUCache } from 'lru-cache';
-import type { UpstreamAuthSnapshot } from '../../config/snapshot.js';
+import type { UpstreamAuthSnapshot } from '../../config/snapshot/index.js';
 import type { Count, Milliseconds } from '../../units.js';
 import { RenewedToken } from './renewed-token.js';
 import { requestToken } from './token-endpoint.js';

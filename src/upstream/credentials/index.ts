@@ -1,7 +1,8 @@
 /** Makes the credentials of endpoints that are not fixed: `auth` and `passthrough` of a server. */
-import type { Current } from '../../config/current.js';
+
 import { canonical } from '../../config/numbering.js';
 import { passthroughWarning } from '../../config/passthrough.js';
+import type { Current } from '../../config/snapshot/current.js';
 import type {
   EndpointSnapshot,
   ServerSnapshot,
@@ -9,7 +10,7 @@ import type {
   TokenEndpointSnapshot,
   UpstreamAuthSnapshot,
   UrlEndpointSnapshot,
-} from '../../config/snapshot.js';
+} from '../../config/snapshot/index.js';
 import type { LoginAnswer } from '../../request/accept/http/handler.js';
 import type { Count } from '../../units.js';
 import { type CredentialSource, type Credentials, FIXED_CREDENTIALS } from '../core/credentials.js';

@@ -6,7 +6,7 @@ import type {
   OAuthClientMetadata,
   OAuthTokens,
 } from '@modelcontextprotocol/sdk/shared/auth.js';
-import type { OAuthSnapshot } from '../../config/user-logins.js';
+import type { OAuthSnapshot } from '../../config/snapshot/user-logins.js';
 import { excerpt } from '../core/reasons.js';
 import { boundedFetch } from './bounded-fetch.js';
 import type { Login } from './login-store.js';

@@ -1,6 +1,6 @@
 /** The logins of users at upstreams: who has to log in, and the pages of the data port where they do. */
 import { LRUCache } from 'lru-cache';
-import type { LoginsSnapshot } from '../../config/snapshot.js';
+import type { LoginsSnapshot } from '../../config/snapshot/index.js';
 import type { LoginAnswer } from '../../request/accept/http/handler.js';
 import { CALLBACK_PATH, LOGIN_PATH } from '../../request/accept/http/paths.js';
 import { HandleSealer } from '../../session/handles.js';

@@ -1,5 +1,5 @@
 /** Requests to the token endpoint of an authorization server (RFC 6749 section 3.2), within bounds that hold for hostile ones too. */
-import type { TokenEndpointSnapshot } from '../../config/snapshot.js';
+import type { TokenEndpointSnapshot } from '../../config/snapshot/index.js';
 import type { ErrorCode } from '../../errors.js';
 import { AnswerTooLarge, boundedRequest } from '../../outbound/bounded-request.js';
 import { clientSecretBasic } from '../../outbound/client-secret-basic.js';

@@ -1,7 +1,7 @@
-import type { TokenEndpointSnapshot } from '../../config/snapshot.js';
+import type { TokenEndpointSnapshot } from '../../config/snapshot/index.js';
 import type { Count } from '../../units.js';
 import type { UpstreamLog } from '../core/endpoint.js';
-import { LogLimit } from '../core/log-limit.js';
+import { LogLimit } from '../core/limits/log-limit.js';
 import type { TokenObserver } from './renewed-token.js';
 import type { TokenError } from './token-endpoint.js';
 

@@ -1,4 +1,4 @@
-import type { LimitsSnapshot } from '../../config/snapshot.js';
+import type { LimitsSnapshot } from '../../config/snapshot/index.js';
 import { Era } from '../../protocol/revisions.js';
 import { type Packed, packedCount, packedText } from '../../shared/packed.js';
 import type { Milliseconds } from '../../units.js';

@@ -1,13 +1,13 @@
 /** Reads the pages of one list of an upstream. */
 import { createHash } from 'node:crypto';
-import type { LimitsSnapshot } from '../../config/snapshot.js';
+import type { LimitsSnapshot } from '../../config/snapshot/index.js';
 import { Era } from '../../protocol/revisions.js';
 import { NO_ITEMS, type Packed, packedCount } from '../../shared/packed.js';
 import type { Milliseconds } from '../../units.js';
 import { type Background, joinShared } from '../core/background.js';
 import { type ControlChannel, ControlError, resultOf } from '../core/control.js';
 import type { Handshake } from '../core/handshake.js';
-import { LARGE_PAGE, readPage } from '../core/list-page.js';
+import { LARGE_PAGE, readPage } from '../core/lists/page.js';
 import type { Transport } from '../core/types.js';
 
 /** What the lists are read from. */

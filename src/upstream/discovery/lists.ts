@@ -1,4 +1,4 @@
-import type { ServerSnapshot } from '../../config/snapshot.js';
+import type { ServerSnapshot } from '../../config/snapshot/index.js';
 import { Era } from '../../protocol/revisions.js';
 import { packedCount } from '../../shared/packed.js';
 import type { Milliseconds } from '../../units.js';

@@ -2,7 +2,7 @@
 import { type MessageBudget, SseParser, type SsePartListener } from '../../protocol/sse-parser.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Milliseconds } from '../../units.js';
-import type { ConnectionTarget } from './target.js';
+import type { ConnectionTarget } from './wire/target.js';
 
 /** Longest wait for the response to a call that was cancelled. */
 export const READ_ON_MS: Milliseconds = 10_000;

@@ -3,11 +3,11 @@ import type { Exchange } from '../../request/exchange/index.js';
 import type { Count, Milliseconds } from '../../units.js';
 import { CallQueue, type QueuedCall, recycle } from '../balance/queue.js';
 import { CredentialError } from '../core/credentials.js';
-import type { HttpHeads } from '../core/http-heads.js';
+import type { HttpHeads } from '../core/http/heads.js';
 import type { CallStreamListener } from './call-stream.js';
 import { type ConnectionListener, HttpConnection } from './connection.js';
 import { CredentialWaiters, type CredentialWaitersOwner } from './credential-waiters.js';
-import type { ConnectionTarget } from './target.js';
+import type { ConnectionTarget } from './wire/target.js';
 
 /** What calls report to, their endpoint. */
 export interface CallsListener extends ConnectionListener {

@@ -5,16 +5,16 @@ import type { Exchange } from '../../request/exchange/index.js';
 import { HeldBytes } from '../../shared/held-bytes.js';
 import type { Bytes, Milliseconds } from '../../units.js';
 import { NO_HEADERS } from '../core/credentials.js';
-import { Answer, answerOf, Coding } from '../core/http-answer.js';
-import type { HttpHeads } from '../core/http-heads.js';
+import { Answer, answerOf, Coding } from '../core/http/answer.js';
+import type { HttpHeads } from '../core/http/heads.js';
 import { CallEvents, type CallStream, type CallStreamListener, callParser, READ_ON_MS } from './call-stream.js';
-import { type DecodedListener, DecodedResponse } from './decoded-response.js';
-import { headerLine, NameLines } from './header-lines.js';
-import { postHead, serverOf } from './request-head.js';
-import type { ResponseParser } from './response-parser.js';
 import type { ResumePoint } from './resume.js';
-import { Http1Socket, type SocketFailure, type SocketOwner } from './socket.js';
-import type { ConnectionTarget } from './target.js';
+import { type DecodedListener, DecodedResponse } from './wire/decoded-response.js';
+import { headerLine, NameLines } from './wire/header-lines.js';
+import { postHead, serverOf } from './wire/request-head.js';
+import type { ResponseParser } from './wire/response-parser.js';
+import { Http1Socket, type SocketFailure, type SocketOwner } from './wire/socket.js';
+import type { ConnectionTarget } from './wire/target.js';
 
 /** What a connection reports to, its endpoint; messages go to a `CallStreamListener`. The connection is free again when one of these is called. */
 export interface ConnectionListener {

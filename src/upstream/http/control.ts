@@ -5,16 +5,16 @@ import { Spans } from '../../../native/spans.js';
 import { HeldBytes } from '../../shared/held-bytes.js';
 import type { Bytes, Count, Milliseconds } from '../../units.js';
 import { joinShared } from '../core/background.js';
-import { connectionError } from '../core/connection-error.js';
 import { ControlError, type ControlReply, copyReply, FIRST_CALL_ID, isResponseTo } from '../core/control.js';
 import { withoutCredentials } from '../core/credentials.js';
-import { type EventSink, readEvents } from '../core/event-body.js';
-import { Answer } from '../core/http-answer.js';
-import { HttpClient } from '../core/http-client.js';
-import { LARGE_PAGE } from '../core/list-page.js';
+import { Answer } from '../core/http/answer.js';
+import { HttpClient } from '../core/http/client.js';
+import { connectionError } from '../core/http/connection-error.js';
+import { type EventSink, readEvents } from '../core/http/event-body.js';
+import { ReadShare } from '../core/limits/read-turns.js';
+import { LARGE_PAGE } from '../core/lists/page.js';
 import { MessageReader, type MessageReceiver } from '../core/message-reader.js';
-import { ReadShare } from '../core/read-turns.js';
-import type { ConnectionTarget } from './target.js';
+import type { ConnectionTarget } from './wire/target.js';
 
 /** Connections for the gateway's own requests. */
 const CONNECTIONS = 4;

@@ -1,6 +1,6 @@
 import { Flag } from '../../../native/layout.js';
 import { Spans } from '../../../native/spans.js';
-import type { UrlEndpointSnapshot } from '../../config/snapshot.js';
+import type { UrlEndpointSnapshot } from '../../config/snapshot/index.js';
 import type { ErrorCode } from '../../errors.js';
 import { UPSTREAM_DEPTH } from '../../protocol/depth.js';
 import { Era, Revision } from '../../protocol/revisions.js';
@@ -10,12 +10,12 @@ import { BackOff } from '../balance/back-off.js';
 import type { Breaker } from '../balance/breaker.js';
 import { ControlError, type ControlReply, controlMessage } from '../core/control.js';
 import { callFailure, isCredentialStatus, withAdvice } from '../core/credentials.js';
-import { detectionBackOff, handshakeReason, suggestsSse, tryOtherTransport } from '../core/detection.js';
 import { BaseEndpoint, type EndpointContext, type EndpointOwner } from '../core/endpoint.js';
-import { Answer, answerOf } from '../core/http-answer.js';
-import { addressOf, HttpHeads } from '../core/http-heads.js';
+import { Answer, answerOf } from '../core/http/answer.js';
+import { detectionBackOff, handshakeReason, suggestsSse, tryOtherTransport } from '../core/http/detection.js';
+import { addressOf, HttpHeads } from '../core/http/heads.js';
+import { isRedirect } from '../core/http/location.js';
 import { LateTasks } from '../core/late-tasks.js';
-import { isRedirect } from '../core/location.js';
 import { isGone } from '../core/lost-session.js';
 import { reasonOf } from '../core/reasons.js';
 import type { ConnectionProfile, ListenFilter } from '../core/types.js';
@@ -36,7 +36,7 @@ import { CallRepeats, type SessionKeeper } from './repeats.js';
 import { ResumedStream, type ResumeListener } from './resume.js';
 import { isSessionError, sessionLoss } from './session.js';
 import type { SessionObserver } from './standalone-stream.js';
-import { type ConnectionTarget, connectionTarget } from './target.js';
+import { type ConnectionTarget, connectionTarget } from './wire/target.js';
 import { Withdrawals } from './withdrawals.js';
 
 /** Shortest time between two sessions that are opened because the one before was lost. */

@@ -3,13 +3,13 @@ import type { Spans } from '../../../native/spans.js';
 import { type SseListener, SseParser } from '../../protocol/sse-parser.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Milliseconds } from '../../units.js';
+import { ReadShare } from '../core/limits/read-turns.js';
 import { readAcknowledged } from '../core/listen-filter.js';
 import { MessageReader, type MessageReceiver } from '../core/message-reader.js';
-import { ReadShare } from '../core/read-turns.js';
 import type { ListenFilter } from '../core/types.js';
 import type { HttpControl, StreamReader } from './control.js';
 import type { HttpJunk } from './junk.js';
-import type { ConnectionTarget } from './target.js';
+import type { ConnectionTarget } from './wire/target.js';
 
 /** What long-lived streams are opened and read with. */
 export interface StreamContext {

@@ -10,7 +10,7 @@ import {
   outcomeOfProbe,
   readDiscover,
 } from '../core/handshake.js';
-import { HttpHeads } from '../core/http-heads.js';
+import { HttpHeads } from '../core/http/heads.js';
 import type { ConnectionProfile } from '../core/types.js';
 import type { HttpControl } from './control.js';
 

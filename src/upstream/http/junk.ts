@@ -1,8 +1,8 @@
 import type { Count, Milliseconds } from '../../units.js';
 import type { UpstreamLog } from '../core/endpoint.js';
 import type { EndpointStats } from '../core/endpoint-stats.js';
-import { escaped, LogLimit } from '../core/log-limit.js';
-import { MessageCost, type NotificationLimit } from '../core/notification-limit.js';
+import { escaped, LogLimit } from '../core/limits/log-limit.js';
+import { MessageCost, type NotificationLimit } from '../core/limits/notification-limit.js';
 
 /** Heartbeats come all the time: some lines in an hour tell of them. */
 const LOG_LINES: Count = 20;

@@ -1,12 +1,12 @@
 import { Reopening } from '../balance/reopening.js';
 import { ControlError, controlMessage } from '../core/control.js';
 import type { Handshake } from '../core/handshake.js';
-import { mayPass } from '../core/http-answer.js';
-import { HttpHeads } from '../core/http-heads.js';
+import { mayPass } from '../core/http/answer.js';
+import { HttpHeads } from '../core/http/heads.js';
 import { listenParams } from '../core/listen-filter.js';
 import type { ListenFilter } from '../core/types.js';
 import { EventReader, type EventStreamOwner, type StreamContext, type StreamMessages } from './event-reader.js';
-import { pause } from './pause.js';
+import { pause } from './wire/pause.js';
 
 /**
  * The stream of one `subscriptions/listen` (MCP 2026-07-28), opened again with the same filter when it ends. One for each

@@ -6,13 +6,13 @@ import type { Exchange } from '../../request/exchange/index.js';
 import type { Count } from '../../units.js';
 import { controlMessage } from '../core/control.js';
 import type { Handshake } from '../core/handshake.js';
-import { HttpHeads } from '../core/http-heads.js';
+import { HttpHeads } from '../core/http/heads.js';
 import { Opening } from '../core/opening.js';
 import { type ConnectionProfile, isDedicated, type ListenFilter } from '../core/types.js';
 import type { HttpControl } from './control.js';
 import type { StreamMessages } from './event-reader.js';
 import type { HttpEvents } from './events.js';
-import { pause } from './pause.js';
+import { pause } from './wire/pause.js';
 
 /** The endpoint whose sessions are opened. */
 export interface OpenedEndpoint {

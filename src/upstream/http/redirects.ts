@@ -1,5 +1,5 @@
 import type { Count } from '../../units.js';
-import { redirectTarget, type UpstreamLocation } from '../core/location.js';
+import { redirectTarget, type UpstreamLocation } from '../core/http/location.js';
 import type { HttpConnection } from './connection.js';
 
 /** Follows the redirects of calls. Owned by the endpoint. */

@@ -4,8 +4,8 @@ import { type Decoder, Kind, ScanStatus } from '../../../native/layout.js';
 import type { Spans } from '../../../native/spans.js';
 import type { ErrorCode } from '../../errors.js';
 import { Era } from '../../protocol/revisions.js';
-import { errorOfStatus } from '../core/connection-error.js';
 import { errorUnderId, isResponseTo, parseId } from '../core/control.js';
+import { errorOfStatus } from '../core/http/connection-error.js';
 import { scanServerMessage } from '../core/server-scan.js';
 import { errorCodeOf } from './session.js';
 

@@ -1,9 +1,9 @@
 import type { ErrorCode } from '../../errors.js';
 import type { Exchange } from '../../request/exchange/index.js';
-import { VerdictFlag } from '../../shared/records.js';
+import { VerdictFlag } from '../../shared/ring/records.js';
 import type { Milliseconds } from '../../units.js';
 import { type Credentials, isCredentialStatus } from '../core/credentials.js';
-import type { HttpHeads } from '../core/http-heads.js';
+import type { HttpHeads } from '../core/http/heads.js';
 import type { HttpCalls } from './calls.js';
 import type { HttpConnection } from './connection.js';
 import type { RefusedResponse } from './refusals.js';

@@ -7,14 +7,14 @@ import type { SseParser } from '../../protocol/sse-parser.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Count, Milliseconds } from '../../units.js';
 import type { Handshake } from '../core/handshake.js';
-import { mayPass } from '../core/http-answer.js';
-import { streamHeaders } from '../core/http-heads.js';
-import { ReadShare } from '../core/read-turns.js';
+import { mayPass } from '../core/http/answer.js';
+import { streamHeaders } from '../core/http/heads.js';
+import { ReadShare } from '../core/limits/read-turns.js';
 import { CallEvents, type CallStream, type CallStreamListener, callParser, READ_ON_MS } from './call-stream.js';
 import type { HttpControl, StreamReader } from './control.js';
-import { Gate } from './gate.js';
-import { pause } from './pause.js';
-import type { ConnectionTarget } from './target.js';
+import { Gate } from './wire/gate.js';
+import { pause } from './wire/pause.js';
+import type { ConnectionTarget } from './wire/target.js';
 
 /** Pause before a stream is resumed where the server names none. */
 const RETRY_MS: Milliseconds = 1_000;

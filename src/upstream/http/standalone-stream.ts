@@ -1,11 +1,11 @@
 import { Reopening } from '../balance/reopening.js';
 import type { Handshake } from '../core/handshake.js';
-import { mayPass } from '../core/http-answer.js';
-import { streamHeaders } from '../core/http-heads.js';
+import { mayPass } from '../core/http/answer.js';
+import { streamHeaders } from '../core/http/heads.js';
 import { isGone } from '../core/lost-session.js';
 import { EventReader, type EventStreamOwner, type StreamContext, type StreamMessages } from './event-reader.js';
-import { pause } from './pause.js';
 import { retryPause } from './resume.js';
+import { pause } from './wire/pause.js';
 
 /** What the end of a session is reported to, its endpoint. */
 export interface SessionObserver {

@@ -1,5 +1,5 @@
 /** Decides which clients of a server need dedicated endpoints, and finds their lists (configuration: `isolation`). */
-import type { ServerSnapshot } from '../../config/snapshot.js';
+import type { ServerSnapshot } from '../../config/snapshot/index.js';
 import { ASKABLE, Capability, declaredCapabilities } from '../../protocol/client-capabilities.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Count, Milliseconds } from '../../units.js';

@@ -3,7 +3,7 @@
  * requests and the state of a server belong to that client (configuration: `isolation`, `maxDedicated`, `dedicatedIdleMs`). Started
  * when they are first needed.
  */
-import type { ServerSnapshot } from '../../config/snapshot.js';
+import type { ServerSnapshot } from '../../config/snapshot/index.js';
 import type { ErrorCode } from '../../errors.js';
 import { Capability } from '../../protocol/client-capabilities.js';
 import { Era } from '../../protocol/revisions.js';

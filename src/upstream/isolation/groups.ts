@@ -1,4 +1,4 @@
-import type { ServerSnapshot } from '../../config/snapshot.js';
+import type { ServerSnapshot } from '../../config/snapshot/index.js';
 import { ASKABLE, Capability } from '../../protocol/client-capabilities.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { ClientIdentity } from '../core/types.js';

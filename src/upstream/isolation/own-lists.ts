@@ -1,4 +1,4 @@
-import type { ServerSnapshot } from '../../config/snapshot.js';
+import type { ServerSnapshot } from '../../config/snapshot/index.js';
 import type { Milliseconds } from '../../units.js';
 import type { BaseEndpoint, EndpointContext } from '../core/endpoint.js';
 import type { Discovery, ListChanges } from '../core/types.js';

@@ -1,7 +1,7 @@
 import { Method } from '../../../native/layout.js';
 import type { Bytes, Count } from '../../units.js';
 import type { BaseEndpoint, EndpointOwner } from '../core/endpoint.js';
-import { MessageCost, type NotificationLimit } from '../core/notification-limit.js';
+import { MessageCost, type NotificationLimit } from '../core/limits/notification-limit.js';
 import type { WatchKind } from '../core/types.js';
 import { type Watched, watchKey } from '../core/watched.js';
 import { changedTask, resourceUpdate, updatedUri } from './format.js';

@@ -7,7 +7,7 @@ import type { Exchange } from '../../request/exchange/index.js';
 import { isOfOneCall } from '../../request/exchange/table.js';
 import { parseId } from '../core/control.js';
 import type { BaseEndpoint, EndpointOwner } from '../core/endpoint.js';
-import { MessageCost } from '../core/notification-limit.js';
+import { MessageCost } from '../core/limits/notification-limit.js';
 import type { ListenFilter, UpstreamSink } from '../core/types.js';
 import type { Attribution } from './attribution.js';
 import { ChangeNotices } from './change-notices.js';

@@ -1,13 +1,13 @@
-import type { UrlEndpointSnapshot } from '../../config/snapshot.js';
+import type { UrlEndpointSnapshot } from '../../config/snapshot/index.js';
 import type { Milliseconds } from '../../units.js';
 import { BackOff } from '../balance/back-off.js';
 import type { Breaker } from '../balance/breaker.js';
 import { ChannelEndpoint } from '../channel/endpoint.js';
 import type { Channel } from '../channel/index.js';
 import type { Credentials } from '../core/credentials.js';
-import { detectionBackOff, noTransportReason, tryOtherTransport, withAddressAdvice } from '../core/detection.js';
 import type { EndpointContext, EndpointOwner } from '../core/endpoint.js';
-import { addressOf } from '../core/http-heads.js';
+import { detectionBackOff, noTransportReason, tryOtherTransport, withAddressAdvice } from '../core/http/detection.js';
+import { addressOf } from '../core/http/heads.js';
 import type { ConnectionProfile } from '../core/types.js';
 import { HttpJunk } from '../http/junk.js';
 import { SseChannel, type SseTarget } from './channel.js';

@@ -2,13 +2,13 @@ import type { BufferBudget } from '../../shared/buffer-budget.js';
 import { HeldBytes } from '../../shared/held-bytes.js';
 import type { Bytes, Milliseconds } from '../../units.js';
 import { type Credentials, NO_HEADERS } from '../core/credentials.js';
-import { decodedBody } from '../core/decoded-body.js';
-import { Answer, answerOf, Coding } from '../core/http-answer.js';
-import type { UpstreamLocation } from '../core/location.js';
-import type { ReadTurns } from '../core/read-turns.js';
-import { postHead, serverOf } from '../http/request-head.js';
-import type { ResponseParser } from '../http/response-parser.js';
-import { Http1Socket, type SocketFailure, type SocketOwner } from '../http/socket.js';
+import { Answer, answerOf, Coding } from '../core/http/answer.js';
+import { decodedBody } from '../core/http/decoded-body.js';
+import type { UpstreamLocation } from '../core/http/location.js';
+import type { ReadTurns } from '../core/limits/read-turns.js';
+import { postHead, serverOf } from '../http/wire/request-head.js';
+import type { ResponseParser } from '../http/wire/response-parser.js';
+import { Http1Socket, type SocketFailure, type SocketOwner } from '../http/wire/socket.js';
 
 /** Where messages are posted, and with what. */
 export interface PostTarget {

@@ -1,4 +1,4 @@
-import type { StdioEndpointSnapshot } from '../../config/snapshot.js';
+import type { StdioEndpointSnapshot } from '../../config/snapshot/index.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes } from '../../units.js';
 import type { Channel, ChannelListener } from '../channel/index.js';

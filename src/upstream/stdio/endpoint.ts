@@ -1,10 +1,10 @@
-import type { StdioEndpointSnapshot } from '../../config/snapshot.js';
+import type { StdioEndpointSnapshot } from '../../config/snapshot/index.js';
 import { BackOff, RestartBudget } from '../balance/back-off.js';
 import type { Breaker } from '../balance/breaker.js';
 import { ChannelEndpoint } from '../channel/endpoint.js';
 import type { Channel } from '../channel/index.js';
 import type { EndpointContext, EndpointOwner } from '../core/endpoint.js';
-import { escaped, LogLimit } from '../core/log-limit.js';
+import { escaped, LogLimit } from '../core/limits/log-limit.js';
 import { withExcerpt } from '../core/reasons.js';
 import type { ConnectionProfile } from '../core/types.js';
 import { StdioChannel } from './channel.js';

@@ -1,6 +1,6 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join, resolve } from 'node:path';
-import type { StdioEndpointSnapshot } from '../../config/snapshot.js';
+import type { StdioEndpointSnapshot } from '../../config/snapshot/index.js';
 import { quoteKey } from '../../config/source/index.js';
 import type { Count } from '../../units.js';
 

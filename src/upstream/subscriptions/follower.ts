@@ -3,7 +3,7 @@ import type { Milliseconds } from '../../units.js';
 import { BackOff } from '../balance/back-off.js';
 import { ControlError, resultOf } from '../core/control.js';
 import type { BaseEndpoint } from '../core/endpoint.js';
-import { mayPass } from '../core/http-answer.js';
+import { mayPass } from '../core/http/answer.js';
 import { isEmptyFilter } from '../core/listen-filter.js';
 import type { ListenFilter } from '../core/types.js';
 import { type Watched, watchKey } from '../core/watched.js';

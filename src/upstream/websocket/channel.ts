@@ -4,13 +4,12 @@ import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import { isReservedHeader } from '../../config/reserved-headers.js';
-import type { UrlEndpointSnapshot } from '../../config/snapshot.js';
+import type { UrlEndpointSnapshot } from '../../config/snapshot/index.js';
 import type { Exchange } from '../../request/exchange/index.js';
 import type { Bytes, Count, Milliseconds } from '../../units.js';
 import type { Channel, ChannelListener } from '../channel/index.js';
 import { OutboundBatch } from '../channel/outbound-batch.js';
 import { SkippedMessage } from '../channel/skipped-message.js';
-import { textOfBody } from '../core/body-text.js';
 import {
   CredentialError,
   type Credentials,
@@ -20,9 +19,10 @@ import {
   withoutCredentials,
 } from '../core/credentials.js';
 import type { EndpointContext } from '../core/endpoint.js';
-import { addressOf, USER_AGENT } from '../core/http-heads.js';
-import { isRedirect, redirectTarget } from '../core/location.js';
-import { PacedInput, type PushedSource, type ReadTurns } from '../core/read-turns.js';
+import { textOfBody } from '../core/http/body-text.js';
+import { addressOf, USER_AGENT } from '../core/http/heads.js';
+import { isRedirect, redirectTarget } from '../core/http/location.js';
+import { PacedInput, type PushedSource, type ReadTurns } from '../core/limits/read-turns.js';
 import { connectionFault, withExcerpt } from '../core/reasons.js';
 import { type LongMessageListener, LongMessages } from './long-messages.js';
 

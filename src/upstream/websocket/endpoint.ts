@@ -1,4 +1,4 @@
-import type { UrlEndpointSnapshot } from '../../config/snapshot.js';
+import type { UrlEndpointSnapshot } from '../../config/snapshot/index.js';
 import { BackOff } from '../balance/back-off.js';
 import type { Breaker } from '../balance/breaker.js';
 import { ChannelEndpoint } from '../channel/endpoint.js';

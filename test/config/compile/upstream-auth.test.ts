@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Snapshot, UrlEndpointSnapshot } from '../../../src/config/snapshot.js';
+import type { Snapshot, UrlEndpointSnapshot } from '../../../src/config/snapshot/index.js';
 import { problemsOfText, snapshotOfObject } from '../support.js';
 
 const OAUTH = { tokenUrl: 'https://login.example.com/token', clientId: 'gateway', clientSecret: 'a-client-secret' };

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { stringify as toToml } from 'smol-toml';
 import { stringify as toYaml } from 'yaml';
 import type { ConfigFormat } from '../../../src/config/load.js';
-import type { Snapshot } from '../../../src/config/snapshot.js';
+import type { Snapshot } from '../../../src/config/snapshot/index.js';
 import * as support from '../support.js';
 
 const { snapshotOfObject } = support;

@@ -1,6 +1,6 @@
 import { compileSnapshot } from '../../../src/config/compile/index.js';
 import { loadConfigObject } from '../../../src/config/load.js';
-import type { LimitsSnapshot, Snapshot } from '../../../src/config/snapshot.js';
+import type { LimitsSnapshot, Snapshot } from '../../../src/config/snapshot/index.js';
 import { ERRORS, type ErrorCode } from '../../../src/errors.js';
 import { originHead } from '../../../src/protocol/origin-head.js';
 import type { FrontEnd, FrontEndKind, FrontHandler } from '../../../src/request/accept/http/handler.js';

@@ -3,7 +3,7 @@
 import { typescriptDecoder } from '../../../native/index.js';
 import type { Method } from '../../../native/layout.js';
 import { ScanStatus } from '../../../native/layout.js';
-import type { Snapshot } from '../../../src/config/snapshot.js';
+import type { Snapshot } from '../../../src/config/snapshot/index.js';
 import { WorkerPool, type WorkerPoolOptions } from '../../../src/control/worker-pool.js';
 import { ERROR_CODES } from '../../../src/errors.js';
 import { Era, Revision } from '../../../src/protocol/revisions.js';
@@ -11,10 +11,10 @@ import { Dispatcher } from '../../../src/request/dispatch/index.js';
 import { Caller, Scheme } from '../../../src/request/exchange/caller.js';
 import { type Exchange, MessageFlag, Phase } from '../../../src/request/exchange/index.js';
 import { ExchangeTable } from '../../../src/request/exchange/table.js';
-import { ANSWER_HEAD_BYTES, AnswerHead } from '../../../src/shared/answer-head.js';
+import { ANSWER_HEAD_BYTES, AnswerHead } from '../../../src/shared/cache/answer-head.js';
 import type { CatalogTable } from '../../../src/shared/catalog-table.js';
-import { Verdict } from '../../../src/shared/records.js';
-import type { VerdictRecord } from '../../../src/shared/verdict-record.js';
+import { Verdict } from '../../../src/shared/ring/records.js';
+import type { VerdictRecord } from '../../../src/shared/ring/verdict-record.js';
 import { snapshot as baseSnapshot, sampleCatalog } from '../../workers/fixture.js';
 
 const names = Object.fromEntries(Object.entries(Verdict).map(([name, value]) => [value, name]));

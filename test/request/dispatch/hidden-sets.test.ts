@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { HiddenSets } from '../../../src/request/dispatch/hidden-sets.js';
-import { VerdictRecord } from '../../../src/shared/verdict-record.js';
+import { VerdictRecord } from '../../../src/shared/ring/verdict-record.js';
 
 function verdictOf(low: number, high: number, catalogVersion = 1): VerdictRecord {
   return Object.assign(new VerdictRecord(), { hiddenLow: low, hiddenHigh: high, catalogVersion });

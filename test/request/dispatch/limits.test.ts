@@ -4,9 +4,9 @@ import { describe, it } from 'node:test';
 import { compileSnapshot } from '../../../src/config/compile/index.js';
 import { loadConfigObject } from '../../../src/config/load.js';
 import type { GatewayConfig } from '../../../src/config/schema/index.js';
-import type { Snapshot } from '../../../src/config/snapshot.js';
-import { planBuckets } from '../../../src/shared/bucket-plan.js';
+import type { Snapshot } from '../../../src/config/snapshot/index.js';
 import { Counter } from '../../../src/shared/counters.js';
+import { planBuckets } from '../../../src/shared/limits/bucket-plan.js';
 import { sampleCatalog, snapshot, view } from '../../workers/fixture.js';
 import { type Ask, DispatchFixture } from './fixture.js';
 

@@ -8,7 +8,7 @@ import { typescriptDecoder } from '../../../native/index.js';
 import { Memo, MemoKey } from '../../../src/request/dispatch/memo.js';
 import { TokenSlots } from '../../../src/request/dispatch/token-slots.js';
 import { Counter } from '../../../src/shared/counters.js';
-import { VerdictRecord } from '../../../src/shared/verdict-record.js';
+import { VerdictRecord } from '../../../src/shared/ring/verdict-record.js';
 import { authOf } from '../../support/auth.js';
 import {
   catalog,

@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import { ERROR_CODES } from '../../../src/errors.js';
 import type { Question } from '../../../src/request/dispatch/questions.js';
 import { Caller } from '../../../src/request/exchange/caller.js';
-import { Verdict } from '../../../src/shared/records.js';
+import { Verdict } from '../../../src/shared/ring/records.js';
 import { authOf } from '../../support/auth.js';
 import { rateLimits, route, tokenBucket } from '../../workers/fixture.js';
 import { DispatchFixture, type DispatchFixtureOptions } from './fixture.js';

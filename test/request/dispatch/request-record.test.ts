@@ -7,7 +7,7 @@ import { CallArguments } from '../../../src/request/dispatch/call-arguments.js';
 import { writeDecide } from '../../../src/request/dispatch/request-record.js';
 import { ATTRIBUTE_SEPARATOR, Caller, NOBODY, Scheme } from '../../../src/request/exchange/caller.js';
 import { ExchangeTable } from '../../../src/request/exchange/table.js';
-import { Ring, ringMemory } from '../../../src/shared/ring.js';
+import { Ring, ringMemory } from '../../../src/shared/ring/index.js';
 import { RequestRecord } from '../../../workers/request-record.js';
 
 const value = fc.string({ unit: fc.constantFrom('a', 'Z', '0', ' ', ',', '~'), maxLength: 9 });

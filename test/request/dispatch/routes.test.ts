@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ConditionsSnapshot, VariantsSnapshot } from '../../../src/config/match.js';
-import type { Snapshot } from '../../../src/config/snapshot.js';
+import type { Snapshot } from '../../../src/config/snapshot/index.js';
+import type { ConditionsSnapshot, VariantsSnapshot } from '../../../src/config/snapshot/match.js';
 import { EntryFlag } from '../../../src/shared/catalog-table.js';
 import { Counter } from '../../../src/shared/counters.js';
 import { authOf } from '../../support/auth.js';

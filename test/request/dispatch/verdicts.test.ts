@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import { Kind } from '../../../native/layout.js';
 import { Caller } from '../../../src/request/exchange/caller.js';
 import { Phase, Verb } from '../../../src/request/exchange/index.js';
-import { Operation } from '../../../src/shared/records.js';
+import { Operation } from '../../../src/shared/ring/records.js';
 import { authOf } from '../../support/auth.js';
 import { catalog, rateLimits, route, server, tokenBucket } from '../../workers/fixture.js';
 import { DispatchFixture } from './fixture.js';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import type { ClientKey } from '../../../src/config/snapshot.js';
+import type { ClientKey } from '../../../src/config/snapshot/index.js';
 import { Caller, NOBODY, Scheme } from '../../../src/request/exchange/caller.js';
 import { Concurrency } from '../../../src/request/exchange/concurrency.js';
 import { handOver } from '../../../src/request/exchange/handover.js';

@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { SHED_KINDS } from '../../../src/config/schema/overload.js';
-import type { OverloadSnapshot } from '../../../src/config/snapshot.js';
+import type { OverloadSnapshot } from '../../../src/config/snapshot/index.js';
 import { OverloadGuard, type OverloadStatus } from '../../../src/request/overload/guard.js';
 import { Work } from '../../../src/request/overload/kinds.js';
 import { Load } from '../../../src/request/overload/load.js';
-import { Ring, ringMemory } from '../../../src/shared/ring.js';
+import { Ring, ringMemory } from '../../../src/shared/ring/index.js';
 
 const MIB = 1024 * 1024;
 

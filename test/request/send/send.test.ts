@@ -13,7 +13,7 @@ import { CapabilityMemo } from '../../../src/request/send/capability-memo.js';
 import { SendStage } from '../../../src/request/send/index.js';
 import type { SendServer } from '../../../src/request/send/parts.js';
 import { Counter } from '../../../src/shared/counters.js';
-import { Verdict, VerdictFlag } from '../../../src/shared/records.js';
+import { Verdict, VerdictFlag } from '../../../src/shared/ring/records.js';
 import { type Endpoint, SHARED_PROFILE } from '../../../src/upstream/core/types.js';
 
 const NONE = new Uint8Array(0);

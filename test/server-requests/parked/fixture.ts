@@ -14,7 +14,7 @@ import { NO_LIMITS } from '../../../src/request/write/limit-fields.js';
 import { NO_LOG } from '../../../src/request/write/streams.js';
 import { ParkedCalls } from '../../../src/server-requests/parked/index.js';
 import { HandleSealer } from '../../../src/session/handles.js';
-import { Verdict } from '../../../src/shared/records.js';
+import { Verdict } from '../../../src/shared/ring/records.js';
 import { type Endpoint, SHARED_PROFILE } from '../../../src/upstream/core/types.js';
 import { authOf } from '../../support/auth.js';
 import { eventually } from '../../support/process.js';

@@ -1,7 +1,7 @@
 /** What holds on every channel that calls share: stdio, HTTP with SSE, WebSocket. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ServerSnapshot } from '../../../src/config/snapshot.js';
+import type { ServerSnapshot } from '../../../src/config/snapshot/index.js';
 import { Capability } from '../../../src/protocol/client-capabilities.js';
 import { packedText } from '../../../src/shared/packed.js';
 import { eventually, type TestScope } from '../../support/process.js';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { EndpointSnapshot, TokenEndpointSnapshot } from '../../../src/config/snapshot.js';
+import type { EndpointSnapshot, TokenEndpointSnapshot } from '../../../src/config/snapshot/index.js';
 import { type AuthorizationServer, startAuthorizationServer } from '../../support/authorization-server.js';
 import { eventually, type TestScope } from '../../support/process.js';
 import { type ProtectedServer, startProtectedServer } from '../../support/protected-server.js';

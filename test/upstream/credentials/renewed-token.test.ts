@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { TokenEndpointSnapshot } from '../../../src/config/snapshot.js';
+import type { TokenEndpointSnapshot } from '../../../src/config/snapshot/index.js';
 import { CredentialError } from '../../../src/upstream/core/credentials.js';
 import { CallerTokens } from '../../../src/upstream/credentials/caller-tokens.js';
 import { RenewedToken, tokenIn } from '../../../src/upstream/credentials/renewed-token.js';

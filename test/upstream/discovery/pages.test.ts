@@ -6,7 +6,7 @@ import { packedCount } from '../../../src/shared/packed.js';
 import { inlineBackground } from '../../../src/upstream/core/background.js';
 import { ControlError } from '../../../src/upstream/core/control.js';
 import { readDiscover } from '../../../src/upstream/core/handshake.js';
-import { brokenHeaderAnnotation } from '../../../src/upstream/core/header-annotations.js';
+import { brokenHeaderAnnotation } from '../../../src/upstream/core/lists/header-annotations.js';
 import { type DiscoveryReport, discover, type Reading, sameDiscovery } from '../../../src/upstream/discovery/index.js';
 import { LIMITS, namesOf, replyOf } from '../fixture.js';
 

@@ -1,7 +1,7 @@
 /** `subscriptions/listen` towards modern HTTP upstreams: replaced without a gap, kept open, read. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ServerSnapshot } from '../../../src/config/snapshot.js';
+import type { ServerSnapshot } from '../../../src/config/snapshot/index.js';
 import type { ListenFilter } from '../../../src/upstream/core/types.js';
 import { eventually, type TestScope } from '../../support/process.js';
 import { type Answer, type RawUpstream, type ReceivedRequest, rawUpstream } from '../../support/raw-upstream.js';

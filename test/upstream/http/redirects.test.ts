@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import { test } from 'node:test';
 import { ControlError } from '../../../src/upstream/core/control.js';
-import { MAX_REDIRECTS, redirectTarget, UpstreamLocation } from '../../../src/upstream/core/location.js';
+import { MAX_REDIRECTS, redirectTarget, UpstreamLocation } from '../../../src/upstream/core/http/location.js';
 import { eventually } from '../../support/process.js';
 import { httpOf, namesOf, type PoolFixture, serverOf, startPool } from '../fixture.js';
 import { type Peer, plain, startPeer, type WriteResponse } from './peer.js';

@@ -1,7 +1,7 @@
 /** Streams that break off and go on (MCP 2025-03-26, resumability; 2025-11-25, polling). */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ServerSnapshot } from '../../../src/config/snapshot.js';
+import type { ServerSnapshot } from '../../../src/config/snapshot/index.js';
 import { eventually, type TestScope } from '../../support/process.js';
 import { type RawUpstream, rawUpstream, type Script } from '../../support/raw-upstream.js';
 import { pollingServer } from '../../support/upstreams.js';

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { ServerSnapshot } from '../../../src/config/snapshot.js';
+import type { ServerSnapshot } from '../../../src/config/snapshot/index.js';
 import { Capability } from '../../../src/protocol/client-capabilities.js';
 import type { SessionLike } from '../../../src/request/exchange/index.js';
 import { eventually, isAlive, startProcess, type TestScope, tempFolder } from '../../support/process.js';

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { LimitsSnapshot, ServerSnapshot } from '../../../src/config/snapshot.js';
+import type { LimitsSnapshot, ServerSnapshot } from '../../../src/config/snapshot/index.js';
 import { Exchange } from '../../../src/request/exchange/index.js';
 import { packedText } from '../../../src/shared/packed.js';
 import { eventually, type TestScope, tempFolder } from '../../support/process.js';

@@ -1,8 +1,8 @@
 /** Each endpoint has authenticators of its own: of `auth`, and of the views with one. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { everyAuth } from '../../../src/config/endpoint-auth.js';
-import { CredentialChecks } from '../../../src/control/credential-checks.js';
+import { everyAuth } from '../../../src/config/snapshot/endpoint-auth.js';
+import { CredentialChecks } from '../../../src/control/credentials/checks.js';
 import { Counters, counterMemory } from '../../../src/shared/counters.js';
 import { CREDENTIAL_SEPARATOR, Scheme } from '../../../src/shared/scheme.js';
 import { Authenticators } from '../../../workers/authenticate/authenticators.js';

@@ -1,7 +1,7 @@
 /** What an answer about an active token says of its client (RFC 7662 section 2.2). */
 import assert from 'node:assert/strict';
 import { after, before, it } from 'node:test';
-import type { IntrospectionProvider } from '../../../src/config/auth-snapshot.js';
+import type { IntrospectionProvider } from '../../../src/config/snapshot/auth.js';
 import { Scheme } from '../../../src/shared/scheme.js';
 import type { Principal } from '../../../workers/authenticate/principal.js';
 import { Revoked } from '../../../workers/authenticate/revoked.js';

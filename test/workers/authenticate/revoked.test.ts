@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
-import type { RevocationMessage } from '../../../src/shared/worker-messages.js';
+import type { RevocationMessage } from '../../../src/shared/ring/worker-messages.js';
 import { Revoked } from '../../../workers/authenticate/revoked.js';
 import { authenticatorFor, claims, hs256, judge, jwtAuth, SECRET } from './tokens.js';
 

@@ -3,8 +3,8 @@ import { createHmac, createSign, generateKeyPairSync, type KeyObject } from 'nod
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { JwtProvider } from '../../../src/config/auth-snapshot.js';
-import { CredentialChecks } from '../../../src/control/credential-checks.js';
+import type { JwtProvider } from '../../../src/config/snapshot/auth.js';
+import { CredentialChecks } from '../../../src/control/credentials/checks.js';
 import { checkPassword } from '../../../src/control/threads/check-password.js';
 import { ERROR_CODES } from '../../../src/errors.js';
 import { Counters, counterMemory } from '../../../src/shared/counters.js';

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Method } from '../../../native/layout.js';
-import type { CacheRule } from '../../../src/config/snapshot.js';
-import { type AnswerHead, CacheOutcome } from '../../../src/shared/answer-head.js';
-import { CACHE_EVENTS } from '../../../src/shared/cache-events.js';
-import { VerdictRecord } from '../../../src/shared/verdict-record.js';
-import type { CachePurge } from '../../../src/shared/worker-messages.js';
+import type { CacheRule } from '../../../src/config/snapshot/index.js';
+import { type AnswerHead, CacheOutcome } from '../../../src/shared/cache/answer-head.js';
+import { CACHE_EVENTS } from '../../../src/shared/cache/events.js';
+import { VerdictRecord } from '../../../src/shared/ring/verdict-record.js';
+import type { CachePurge } from '../../../src/shared/ring/worker-messages.js';
 import { Lookup, PurgeScope, ResponseCache } from '../../../workers/cache/index.js';
 import { copyKey, hashQuery, isKeyOf } from '../../../workers/cache/key.js';
 import { snapshot } from '../fixture.js';

@@ -1,8 +1,8 @@
 import { typescriptDecoder } from '../../../native/index.js';
-import type { CacheRule, CacheSnapshot } from '../../../src/config/snapshot.js';
-import { ANSWER_HEAD_BYTES, AnswerHead } from '../../../src/shared/answer-head.js';
+import type { CacheRule, CacheSnapshot } from '../../../src/config/snapshot/index.js';
+import { ANSWER_HEAD_BYTES, AnswerHead } from '../../../src/shared/cache/answer-head.js';
 import { Counter, Counters, counterMemory } from '../../../src/shared/counters.js';
-import { VerdictRecord } from '../../../src/shared/verdict-record.js';
+import { VerdictRecord } from '../../../src/shared/ring/verdict-record.js';
 import { CacheEvents, type CacheQuery, type Lookup, ResponseCache } from '../../../workers/cache/index.js';
 import { route, snapshot } from '../fixture.js';
 

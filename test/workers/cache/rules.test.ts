@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { CacheSnapshot, RouteSnapshot, ServerSnapshot } from '../../../src/config/snapshot.js';
+import type { CacheSnapshot, RouteSnapshot, ServerSnapshot } from '../../../src/config/snapshot/index.js';
 import { EntryFlag } from '../../../src/shared/catalog-table.js';
 import { CacheRules, Objection } from '../../../workers/cache/index.js';
 import type { CachedKind } from '../../../workers/cache/rules.js';

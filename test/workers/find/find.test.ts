@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { METHODS, Method } from '../../../native/layout.js';
 import { TOMBSTONE } from '../../../src/config/numbering.js';
-import type { LimitMatchSnapshot, Snapshot } from '../../../src/config/snapshot.js';
+import type { LimitMatchSnapshot, Snapshot } from '../../../src/config/snapshot/index.js';
 import { ERROR_CODES } from '../../../src/errors.js';
 import { EntryFlag } from '../../../src/shared/catalog-table.js';
-import { Operation, VerdictFlag } from '../../../src/shared/records.js';
+import { Operation, VerdictFlag } from '../../../src/shared/ring/records.js';
 import { Finder } from '../../../workers/find/index.js';
 import { Action, actionOf } from '../../../workers/find/methods.js';
 import {

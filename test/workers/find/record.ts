@@ -1,6 +1,6 @@
 /** Request records as a front writes them, for tests of what reads them. */
 import { Method } from '../../../native/layout.js';
-import { REQUEST_HEAD, RequestFlag, RequestWord } from '../../../src/shared/records.js';
+import { REQUEST_HEAD, RequestFlag, RequestWord } from '../../../src/shared/ring/records.js';
 import { RequestRecord } from '../../../workers/request-record.js';
 
 export interface RecordFields {

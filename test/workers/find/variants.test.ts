@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { VariantsSnapshot } from '../../../src/config/match.js';
+import type { VariantsSnapshot } from '../../../src/config/snapshot/match.js';
 import { ANONYMOUS, NEVER, principal } from '../../../workers/authenticate/principal.js';
 import { VariantChoice } from '../../../workers/find/variants.js';
 import { route, snapshot } from '../fixture.js';

@@ -8,7 +8,7 @@ import { Method } from '../../../../native/layout.js';
 import { ERRORS, type ErrorCode } from '../../../errors.js';
 import { RequestId } from '../../../protocol/request-id.js';
 import type { Holder } from '../../../shared/buffer-budget.js';
-import type { VerdictRecord } from '../../../shared/verdict-record.js';
+import type { VerdictRecord } from '../../../shared/ring/verdict-record.js';
 import type { Bytes, Count, Milliseconds } from '../../../units.js';
 import type { Caller } from '../../exchange/caller.js';
 import { Accepts, type ClientLink, type Exchange, Framing, Phase, setId, Verb } from '../../exchange/index.js';

@@ -1,7 +1,7 @@
 /** What both front ends share of WebSockets (RFC 6455; MCP has no binding of its own). */
 
 import type { ErrorCode } from '../../../errors.js';
-import type { VerdictRecord } from '../../../shared/verdict-record.js';
+import type { VerdictRecord } from '../../../shared/ring/verdict-record.js';
 import type { Bytes, Count, Milliseconds } from '../../../units.js';
 import type { Caller } from '../../exchange/caller.js';
 import { Accepts, type Exchange, Framing } from '../../exchange/index.js';

@@ -1,6 +1,6 @@
-import type { AuthSnapshot } from '../../../config/auth-snapshot.js';
-import { authAt } from '../../../config/endpoint-auth.js';
-import type { Snapshot } from '../../../config/snapshot.js';
+import type { AuthSnapshot } from '../../../config/snapshot/auth.js';
+import { authAt } from '../../../config/snapshot/endpoint-auth.js';
+import type { Snapshot } from '../../../config/snapshot/index.js';
 import type { ResourceMetadata } from '../../../protocol/resource-metadata.js';
 import { compilePattern, matchesAny } from '../../../shared/patterns/text.js';
 import { Scheme } from '../../../shared/scheme.js';

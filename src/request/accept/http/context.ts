@@ -1,4 +1,4 @@
-import type { Snapshot } from '../../../config/snapshot.js';
+import type { Snapshot } from '../../../config/snapshot/index.js';
 import type { ErrorCode } from '../../../errors.js';
 import { type Exchange, MessageFlag, setId } from '../../exchange/index.js';
 import type { ExchangeTable } from '../../exchange/table.js';

@@ -1,5 +1,5 @@
 import { BlockList, isIP } from 'node:net';
-import type { AuthSnapshot } from '../../../config/auth-snapshot.js';
+import type { AuthSnapshot } from '../../../config/snapshot/auth.js';
 import { addNetwork } from '../../../shared/networks.js';
 import { CREDENTIAL_SEPARATOR, Scheme } from '../../../shared/scheme.js';
 import type { Peer } from '../../exchange/index.js';

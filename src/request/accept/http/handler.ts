@@ -1,6 +1,6 @@
-import type { Snapshot } from '../../../config/snapshot.js';
+import type { Snapshot } from '../../../config/snapshot/index.js';
 import type { ErrorCode } from '../../../errors.js';
-import type { VerdictRecord } from '../../../shared/verdict-record.js';
+import type { VerdictRecord } from '../../../shared/ring/verdict-record.js';
 import type { Count, Milliseconds } from '../../../units.js';
 import type { Caller } from '../../exchange/caller.js';
 import type { ClientLink, Exchange } from '../../exchange/index.js';

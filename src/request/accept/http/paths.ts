@@ -1,5 +1,5 @@
 /** The paths of the data port. */
-import type { TransportsSnapshot, ViewSnapshot } from '../../../config/snapshot.js';
+import type { TransportsSnapshot, ViewSnapshot } from '../../../config/snapshot/index.js';
 import { type RestCall, restCall } from './rest-paths.js';
 
 /** Paths that answer probes, besides those of the transports. */

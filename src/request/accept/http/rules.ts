@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import type { Snapshot, TransportsSnapshot } from '../../../config/snapshot.js';
+import type { Snapshot, TransportsSnapshot } from '../../../config/snapshot/index.js';
 import type { Bytes, Count, Milliseconds } from '../../../units.js';
 import { Accepts } from '../../exchange/index.js';
 import { type AuthRules, authRules } from './auth-rules.js';

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import type { Snapshot } from '../../../config/snapshot.js';
+import type { Snapshot } from '../../../config/snapshot/index.js';
 import type { ErrorCode } from '../../../errors.js';
 import type { Count, Milliseconds } from '../../../units.js';
 import type { ExchangeTable } from '../../exchange/table.js';

@@ -1,5 +1,5 @@
 /** The parts of the OpenAPI document that are the same whatever the tools are. */
-import type { AuthSnapshot } from '../../../config/auth-snapshot.js';
+import type { AuthSnapshot } from '../../../config/snapshot/auth.js';
 import { Scheme } from '../../../shared/scheme.js';
 
 const json = (value: unknown): string => JSON.stringify(value);

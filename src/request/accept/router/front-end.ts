@@ -1,4 +1,4 @@
-import type { Snapshot } from '../../../config/snapshot.js';
+import type { Snapshot } from '../../../config/snapshot/index.js';
 import type { ErrorCode } from '../../../errors.js';
 import { originHead } from '../../../protocol/origin-head.js';
 import { RequestId } from '../../../protocol/request-id.js';

@@ -1,6 +1,6 @@
 import { createServer } from 'node:net';
 import { Chunks, type EarlyRefusals, type UwsReads, uwsReads } from '../../../../native/index.js';
-import type { Snapshot } from '../../../config/snapshot.js';
+import type { Snapshot } from '../../../config/snapshot/index.js';
 import type { ErrorCode } from '../../../errors.js';
 import type { Count, Milliseconds } from '../../../units.js';
 import { Verb } from '../../exchange/index.js';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { AuthSnapshot } from '../../../../src/config/auth-snapshot.js';
+import type { AuthSnapshot } from '../../../../src/config/snapshot/auth.js';
 import { RequestHead } from '../../../../src/request/accept/http/head.js';
 import { AcceptRules } from '../../../../src/request/accept/http/rules.js';
 import { Exchange, Verb } from '../../../../src/request/exchange/index.js';
