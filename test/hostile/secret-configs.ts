@@ -124,6 +124,7 @@ export async function everywhere({ folder, script, echoPort }: DispatchFixture, 
     ],
     rateLimits: {
       perClient: { key: { header: canaries.published('rateLimits.perClient.key.header', 'X-Client-ID') }, rate: 1 },
+      concurrency: { key: { header: canaries.published('rateLimits.concurrency.key.header', 'X-Client-ID') } },
       perTool: [{ tools: listed('rateLimits.perTool[].tools'), rate: 1 }],
       rules: [
         {
