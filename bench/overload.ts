@@ -2,19 +2,21 @@
  * What clients get at once and three times the capacity, with the overload guard and without it.
  *
  *     npm run bench:overload -- [--seconds 8] [--factors 1,3] [--padding 17000] [--events 0] [--connections 2000] [--delay 30]
+ *                               [--share 0]
  *
  * The capacity is what 64 connections get that call as fast as they are answered. Then calls begin at a fixed rate, whatever
  * becomes of those before (open loop): each takes a free connection; where all are waiting, it counts as not sent. Goodput is answers
  * with a result within `--patience` ms (default 1,000) of the time at which the call should have begun, since clients give up. The first
  * third of a run is not counted.
  *
- * Where the client and the upstream share the processors with the gateway, these rates say little. What does not depend on that is the processor time of
+ * Where the client and the upstream share the processors with the gateway, these rates say little, unless the gateway is given only a `--share` of
+ * one of them (0 to 1, 0 = all it can get; Linux control groups, as root), so that the others are fast enough for it. What does not depend on that is the processor time of
  * the gateway for one call and for one refusal, from which follows how many calls fit beside the refusals: at F times the
  * capacity, with a refusal that costs the part c of a call, (1 - F * c) / (1 - c) of the capacity. That the guard admits nearly so many is shown by
  * a simulation without other processes (test/request/overload/guard.test.ts). "Not sent" means that the client itself was too slow.
  */
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -32,12 +34,16 @@ const { values } = parseArgs({
     connections: { type: 'string', default: '2000' },
     patience: { type: 'string', default: '1000' },
     delay: { type: 'string', default: '30' },
+    share: { type: 'string', default: '0' },
   },
 });
 const SECONDS = Number(values.seconds);
 const CONNECTIONS = Number(values.connections);
 const PATIENCE_MS = Number(values.patience);
 const TICK_MS = 2;
+const SHARE = Number(values.share);
+/** Period of the share of processor time: short, since the gateway stands still for the rest of it; the part has to be 1 ms at least. */
+const PERIOD_US = 5_000;
 
 /** What one run has counted. */
 interface Counts {
@@ -148,6 +154,26 @@ function peakMemory(pid: number): number {
   return Math.round(Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? 0) / 1024);
 }
 
+/**
+ * Lets a process have a part of one processor's time.
+ *
+ * @throws Error when there are no control groups for that, or the rights are missing
+ */
+function restrict(scope: TestScope, pid: number, share: number): void {
+  const isOne = existsSync('/sys/fs/cgroup/cgroup.controllers');
+  const group = `/sys/fs/cgroup/${isOne ? '' : 'cpu/'}switchyard-bench-${pid}`;
+  const quota = Math.round(PERIOD_US * share);
+  mkdirSync(group);
+  scope.after(() => rmdirSync(group));
+  if (isOne) {
+    writeFileSync(`${group}/cpu.max`, `${quota} ${PERIOD_US}`);
+  } else {
+    writeFileSync(`${group}/cpu.cfs_period_us`, String(PERIOD_US));
+    writeFileSync(`${group}/cpu.cfs_quota_us`, String(quota));
+  }
+  writeFileSync(`${group}/cgroup.procs`, String(pid));
+}
+
 const endings: (() => unknown)[] = [];
 const scope: TestScope = { after: (end) => void endings.unshift(end) };
 const ms = (times: readonly number[], share: number): string =>
@@ -169,6 +195,7 @@ async function target(overload: object) {
   const gateway = await startGateway(scope, { mcpServers, overload });
   const stats = async (): Promise<Message> => (await fetch(`${gateway.adminUrl}/stats`)).json();
   await eventually('the upstream is listed', async () => (await stats()).catalog.tools > 0);
+  if (SHARE > 0) restrict(scope, gateway.process.pid, SHARE);
   const session = await openSession(gateway.url);
   const params = '{"name":"up__echo","arguments":{"text":"x"},"_meta":{"progressToken":7}}';
   const body = `{"jsonrpc":"2.0","id":100001,"method":"tools/call","params":${params}}`;
