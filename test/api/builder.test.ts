@@ -168,7 +168,24 @@ const EXAMPLES: Readonly<Record<string, readonly [Gateway, GatewayConfig]>> = {
       },
     },
   ],
-  'every way to authenticate at once': [
+  'tokens that an authorization server is asked about': [
+    one().setAuth({
+      type: 'oauth2',
+      clientId: 'your-client-id',
+      clientSecret: 'your-client-secret',
+      introspectionUrl: 'https://auth.example.com/introspect',
+    }),
+    {
+      ...SERVER,
+      auth: {
+        type: 'oauth2',
+        clientId: 'your-client-id',
+        clientSecret: 'your-client-secret',
+        introspectionUrl: 'https://auth.example.com/introspect',
+      },
+    },
+  ],
+  'every other way to authenticate at once': [
     one().setAuth([
       { type: 'jwt', secret: SECRET, algorithms: 'HS256', issuer: 'your-service', audience: 'mcp-clients' },
       {
@@ -259,10 +276,11 @@ it('runs what was built, and says what it did', async (scope) => {
   await echo();
 });
 
-it('serves one client on pipes and stops after it', async () => {
+it('serves one client on pipes and stops after it', async (scope) => {
   const [input, output] = [new PassThrough(), new PassThrough()];
   const gateway = new Gateway({ name: 'pipes', port: 0, log: QUIET.log });
   const running = await gateway.run({ transport: 'stdio', input, output });
+  scope.after(() => running.stop());
   assert.deepEqual([running.address, running.adminAddress], [null, null]);
   input.end('{"jsonrpc":"2.0","id":1,"method":"ping"}\n');
   await eventually('it has stopped by itself', () =>
@@ -328,4 +346,5 @@ it('compiles no wrong key, and has the faults of the configuration', async () =>
     assert.deepEqual(keys, ['auth', 'mcpServers.a', ...limits, 'routes[0]']);
     return true;
   });
+  await assert.rejects(one().run({ host: '0.0.0.0', port: 0 }), /^ConfigError: .*allowUnauthenticated/);
 });
