@@ -8,10 +8,21 @@
  *     console.log(gateway.url);
  *     await gateway.stop();
  */
-import { compiled, type Gateway, OwnGateway } from './api/gateway.js';
+import { compiled, type EmbeddedGateway, OwnGateway } from './api/gateway.js';
 import type { GatewayConfig } from './config/define.js';
 
-export type { ClientOptions, Gateway, StdioOptions } from './api/gateway.js';
+export {
+  Gateway,
+  type HttpRunOptions,
+  type MaxRequests,
+  type RateLimitOptions,
+  type RouteOptions,
+  type RunOptions,
+  type ServerOptions,
+  type StdioRunOptions,
+  type ToolRateLimitOptions,
+} from './api/builder.js';
+export type { ClientOptions, EmbeddedGateway, StdioOptions } from './api/gateway.js';
 export type { ClientTransport, Message } from './api/local-transport.js';
 export {
   type CommandProxyOptions,
@@ -20,6 +31,7 @@ export {
   type ProxyRules,
   type UrlProxyOptions,
 } from './api/proxy.js';
+export type { StatsSummary } from './api/summary.js';
 export { defineConfig, type GatewayConfig } from './config/define.js';
 export type { Revocation } from './control/credentials/revocations.js';
 export type { EndpointHealth, UpstreamHealth } from './control/health.js';
@@ -40,6 +52,6 @@ export type { Stats } from './observe/stats.js';
  *
  * @throws ConfigError when the configuration cannot be used
  */
-export function createGateway(config: GatewayConfig): Gateway {
+export function createGateway(config: GatewayConfig): EmbeddedGateway {
   return new OwnGateway(compiled(config));
 }

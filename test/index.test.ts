@@ -4,20 +4,20 @@ import { PassThrough } from 'node:stream';
 import { it } from 'node:test';
 import { Client as ClientV2 } from '@modelcontextprotocol/client';
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
-import { ConfigError, createGateway, createProxy, defineConfig, type Gateway } from '../src/index.js';
+import { ConfigError, createGateway, createProxy, defineConfig, type EmbeddedGateway } from '../src/index.js';
 import { eventually, type TestScope } from './support/process.js';
 import { modernRpc } from './support/rpc.js';
 import { countingStdio } from './support/upstreams.js';
 
 const QUIET = { log: { level: 'silent' } } as const;
 
-async function started(scope: TestScope, gateway: Gateway): Promise<Gateway> {
+async function started(scope: TestScope, gateway: EmbeddedGateway): Promise<EmbeddedGateway> {
   scope.after(() => gateway.stop());
   await gateway.start();
   return gateway;
 }
 
-async function clientV1(scope: TestScope, gateway: Gateway, token = ''): Promise<ClientV1> {
+async function clientV1(scope: TestScope, gateway: EmbeddedGateway, token = ''): Promise<ClientV1> {
   const client = new ClientV1({ name: 'in-process', version: '1' });
   scope.after(() => client.close());
   await client.connect(gateway.connect({ token }));

@@ -18,7 +18,7 @@ export interface ClientOptions {
   readonly token?: string;
 }
 
-/** Options of {@link Gateway.serveStdio}. */
+/** Options of {@link EmbeddedGateway.serveStdio}. */
 export interface StdioOptions extends ClientOptions {
   /** Default: the standard input of this process. */
   readonly input?: Readable;
@@ -27,7 +27,7 @@ export interface StdioOptions extends ClientOptions {
 }
 
 /** A gateway within this process. */
-export interface Gateway {
+export interface EmbeddedGateway {
   /**
    * Starts the gateway and resolves once clients are served. Upstreams that are slow or down delay it by
    * `catalog.startupWaitMs` at most. A second call returns the same promise, or tries again after a failure.
@@ -81,7 +81,7 @@ export interface Gateway {
 }
 
 /** The gateway of {@link createGateway} and {@link createProxy}; owns the running gateway and its local connections. */
-export class OwnGateway implements Gateway {
+export class OwnGateway implements EmbeddedGateway {
   #snapshot: Snapshot;
   #running: RunningGateway | null = null;
   #starting: Promise<void> | null = null;

@@ -1,6 +1,6 @@
 import type { GatewayConfig } from '../config/define.js';
 import type { UrlTransport } from '../config/schema/servers.js';
-import { compiled, type Gateway, OwnGateway } from './gateway.js';
+import { compiled, type EmbeddedGateway, OwnGateway } from './gateway.js';
 
 /** Time that the first discovery of the server may take before clients are served. */
 const STARTUP_WAIT_MS = 10_000;
@@ -44,7 +44,7 @@ export type ProxyOptions = UrlProxyOptions | CommandProxyOptions;
  *
  * @throws ConfigError when the options cannot be used
  */
-export function createProxy(options: ProxyOptions): Gateway {
+export function createProxy(options: ProxyOptions): EmbeddedGateway {
   return new OwnGateway(compiled(proxyConfig(options)));
 }
 

@@ -1,4 +1,4 @@
-import type { Gateway } from '../api/gateway.js';
+import type { EmbeddedGateway } from '../api/gateway.js';
 import type { Milliseconds } from '../units.js';
 
 /** The default of `mcpServers.NAME.connectTimeoutMs`, which a proxy does not change. */
@@ -13,7 +13,7 @@ const TRIES = 2;
  * @param proxy runs
  * @returns why the server is not available, '' = it is
  */
-export async function proxyFault(proxy: Gateway): Promise<string> {
+export async function proxyFault(proxy: EmbeddedGateway): Promise<string> {
   const deadline = performance.now() + CONNECT_MS;
   for (;;) {
     const [server] = proxy.upstreamHealth();

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
-import { createGateway, type Gateway, type GatewayConfig } from '../../src/index.js';
+import { createGateway, type EmbeddedGateway, type GatewayConfig } from '../../src/index.js';
 import { eventually, type TestScope } from '../support/process.js';
 import { rawUpstream } from '../support/raw-upstream.js';
 import { modernHeaders, modernMessage, modernRpc, openSession } from '../support/rpc.js';
@@ -13,7 +13,7 @@ const named = { command: process.execPath, args: [program, 'a'] };
 /** Longer than any test may take: what is waited for is seen. */
 const LONG = { limits: { drainMs: 600_000 } };
 
-async function running(scope: TestScope, config: GatewayConfig): Promise<Gateway> {
+async function running(scope: TestScope, config: GatewayConfig): Promise<EmbeddedGateway> {
   const gateway = createGateway({ port: 0, admin: false, log: { level: 'silent' }, ...config });
   scope.after(() => gateway.stop());
   await gateway.start();

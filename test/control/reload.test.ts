@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { createGateway, type Gateway, type GatewayConfig } from '../../src/index.js';
+import { createGateway, type EmbeddedGateway, type GatewayConfig } from '../../src/index.js';
 import { startGateway } from '../support/gateway.js';
 import { eventually, isAlive, type TestScope } from '../support/process.js';
 import { rawUpstream } from '../support/raw-upstream.js';
@@ -19,7 +19,7 @@ const named = (name: string, variant = '') => ({
 
 const BASE = { port: 0, admin: false, log: { level: 'silent' } } as const;
 
-async function running(scope: TestScope, config: GatewayConfig): Promise<Gateway> {
+async function running(scope: TestScope, config: GatewayConfig): Promise<EmbeddedGateway> {
   const gateway = createGateway(config);
   scope.after(() => gateway.stop());
   await gateway.start();

@@ -8,7 +8,7 @@ import type {
   OAuthTokens,
 } from '@modelcontextprotocol/sdk/shared/auth.js';
 import { hashSync } from 'bcryptjs';
-import { createGateway, type Gateway, type GatewayConfig } from '../../src/index.js';
+import { createGateway, type EmbeddedGateway, type GatewayConfig } from '../../src/index.js';
 import { ATTEMPTS } from '../support/attempts.js';
 import { startAuthorizationServer } from '../support/authorization-server.js';
 import { base64, basic, bearer, jwt, opaque, SECRET } from '../support/credentials.js';
@@ -23,7 +23,7 @@ async function running(
   scope: TestScope,
   wanted: GatewayConfig['auth'],
   change: Partial<GatewayConfig> = {},
-): Promise<Gateway & { readonly origin: string; readonly config: GatewayConfig }> {
+): Promise<EmbeddedGateway & { readonly origin: string; readonly config: GatewayConfig }> {
   const upstream = await rawUpstream(scope, (_request, answer) => answer.result({ content: [] }));
   const config: GatewayConfig = {
     port: 0,

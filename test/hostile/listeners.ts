@@ -1,7 +1,7 @@
 /** Clients on every transport that follow the resource `test://a`, for tests of what they may not hear any more. */
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
-import type { Gateway } from '../../src/index.js';
+import type { EmbeddedGateway } from '../../src/index.js';
 import { openAnswer } from '../support/event-stream.js';
 import { eventually, type TestScope } from '../support/process.js';
 import { type Message, modernHeaders, modernMessage, openSession, rpc } from '../support/rpc.js';
@@ -143,7 +143,7 @@ export async function webSocket(
 }
 
 /** A client in the process of the gateway. */
-export async function inProcess(scope: TestScope, gateway: Gateway, token: string): Promise<Listener> {
+export async function inProcess(scope: TestScope, gateway: EmbeddedGateway, token: string): Promise<Listener> {
   const transport = gateway.connect({ token });
   const messages: Message[] = [];
   let ended = false;
@@ -178,7 +178,7 @@ export async function inProcess(scope: TestScope, gateway: Gateway, token: strin
 }
 
 /** One client on each transport. */
-export function everyListener(scope: TestScope, gateway: Gateway, token: string): Promise<Listener[]> {
+export function everyListener(scope: TestScope, gateway: EmbeddedGateway, token: string): Promise<Listener[]> {
   const url = gateway.url!;
   return Promise.all([
     getStream(scope, url, token),

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { createGateway, type Gateway, type GatewayConfig } from '../../src/index.js';
+import { createGateway, type EmbeddedGateway, type GatewayConfig } from '../../src/index.js';
 import { eventually, type TestScope } from '../support/process.js';
 import { modernRpc } from '../support/rpc.js';
 import { everyListener, getStream, type Listener, listenStream, URI, webSocket } from './listeners.js';
@@ -40,7 +40,7 @@ function configOf(change: Partial<GatewayConfig> = {}): GatewayConfig {
   };
 }
 
-async function running(scope: TestScope, config: GatewayConfig): Promise<Gateway> {
+async function running(scope: TestScope, config: GatewayConfig): Promise<EmbeddedGateway> {
   const gateway = createGateway(config);
   scope.after(() => gateway.stop());
   await gateway.start();
@@ -49,7 +49,7 @@ async function running(scope: TestScope, config: GatewayConfig): Promise<Gateway
 }
 
 /** The resource changes, as `witness` hears. */
-async function change(gateway: Gateway, token: string, witness: Listener): Promise<void> {
+async function change(gateway: EmbeddedGateway, token: string, witness: Listener): Promise<void> {
   const { heard } = witness;
   const params = { name: 'up__touch', arguments: { uri: URI } };
   const { text } = await modernRpc(gateway.url!, 'tools/call', params, { headers: bearer(token) });
@@ -59,7 +59,7 @@ async function change(gateway: Gateway, token: string, witness: Listener): Promi
 
 /** All listeners end, and none hears what happens afterwards, though the upstream goes on. */
 async function allEnd(
-  gateway: Gateway,
+  gateway: EmbeddedGateway,
   listeners: readonly Listener[],
   witness: Listener,
   witnessToken: string,
@@ -84,7 +84,7 @@ interface Cause {
   token(): string;
   /** The token of the client that goes on. */
   witness?(): string;
-  act?(gateway: Gateway, config: GatewayConfig, token: string): void | Promise<void>;
+  act?(gateway: EmbeddedGateway, config: GatewayConfig, token: string): void | Promise<void>;
   readonly sentence: RegExp;
 }
 

@@ -4,7 +4,7 @@ import { createHash, createHmac } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { createGateway, type Gateway, type GatewayConfig } from '../../src/index.js';
+import { createGateway, type EmbeddedGateway, type GatewayConfig } from '../../src/index.js';
 import { openAnswer } from '../support/event-stream.js';
 import { gatewayHere, startGateway } from '../support/gateway.js';
 import { eventually, type TestScope } from '../support/process.js';
@@ -27,7 +27,7 @@ function jwt(sub: string, claims: object = {}): string {
   return `${signed}.${createHmac('sha256', SECRET).update(signed).digest('base64url')}`;
 }
 
-async function running(scope: TestScope, change: Partial<GatewayConfig> = {}): Promise<Gateway> {
+async function running(scope: TestScope, change: Partial<GatewayConfig> = {}): Promise<EmbeddedGateway> {
   const gateway = createGateway({
     port: 0,
     admin: { port: 0 },
