@@ -6,6 +6,8 @@ import { loadConfigFile, loadConfigObject, parseConfig, readConfigFile } from '.
 import type { Snapshot } from '../../src/config/snapshot/index.js';
 import { yamlText } from '../../src/config/yaml-text.js';
 import { packageRoot } from '../../src/package-root.js';
+import { gatewayHere } from '../support/gateway.js';
+import { everythingStdio } from '../support/upstreams.js';
 import { problemsOfText, snapshotOf } from './support.js';
 
 const ENV = {
@@ -99,6 +101,17 @@ for (const file of FILES) {
     assert.deepEqual(parts(after), parts(before));
   });
 }
+
+test("a gateway runs on a multiplexer's file, under the names and paths of there", async (t) => {
+  const { command, args } = everythingStdio();
+  const server = { transport: 'stdio', command: [command, ...args], circuit_breaker: { failure_threshold: 5 } };
+  const { origin } = await gatewayHere(t, { mcpServers: { demo: server }, hot_reload: true });
+  const body = JSON.stringify({ name: 'demo__echo', arguments: { message: 'hello' } });
+  const headers = { 'content-type': 'application/json' };
+  const answer = await fetch(`${origin}/tools/call`, { method: 'POST', headers, body });
+  assert.match(await answer.text(), /Echo: hello/);
+  assert.match(await (await fetch(`${origin}/tools`)).text(), /demo__echo/);
+});
 
 test('levels of a log by their names there', () => {
   const rows = { DEBUG: 'debug', INFO: 'info', WARNING: 'warn', error: 'error', CRITICAL: 'fatal' };
