@@ -4,10 +4,22 @@ import { explain } from './explain.js';
 import { init } from './init.js';
 import { login } from './login.js';
 import { logout } from './logout.js';
+import { migrate } from './migrate.js';
 import { proxy } from './proxy.js';
 import { start } from './start.js';
 import { tools } from './tools.js';
 import { validate } from './validate.js';
 
 /** The commands in the order of the help. */
-export const COMMANDS: readonly Command[] = [start, proxy, init, validate, check, tools, explain, login, logout];
+export const COMMANDS: readonly Command[] = [
+  start,
+  proxy,
+  init,
+  validate,
+  check,
+  tools,
+  explain,
+  login,
+  logout,
+  migrate,
+];

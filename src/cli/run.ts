@@ -10,7 +10,9 @@ import { helpOf, usage } from './help.js';
 
 /** What other programs call these commands. */
 const OTHER_NAMES: Readonly<Record<string, string>> = {
+  convert: 'migrate',
   doctor: 'check',
+  import: 'migrate',
   inspect: 'tools',
   lint: 'validate',
   list: 'tools',

@@ -2,19 +2,18 @@
  * Reads the files of other programs: their servers come under the one key and in the shape that the schema knows, with their
  * positions in the file. What is only another name for a key is an alias in the schema instead.
  */
-import type { ConfigPath, Problems } from './problems.js';
+import type { ConfigPath, Problems, Warning } from './problems.js';
 import { configSchema } from './schema/index.js';
 import { IGNORED_TOP_KEYS } from './schema/servers.js';
 import { spellingsOf } from './schema-walk.js';
 import { type Position, quoteKey, type SourceEntry, type SourceNode } from './source/index.js';
-
-type ObjectNode = Extract<SourceNode, { kind: 'object' }>;
+import { find, isFlag, member, type ObjectNode, object, scalar, textAt, textOf, without } from './source/nodes.js';
 
 /** A tree in the shape of the schema. */
 export interface AdaptedFile {
   readonly root: SourceNode;
-  /** What is left out, one sentence each. */
-  readonly warnings: readonly string[];
+  /** What is left out. */
+  readonly warnings: readonly Warning[];
 }
 
 /** Keys under which other programs keep their servers: OpenCode and the settings of VS Code, Zed, Goose. */
@@ -71,7 +70,7 @@ export function adaptClientFile(root: SourceNode, problems: Problems): AdaptedFi
 }
 
 class Adapter {
-  readonly warnings: string[] = [];
+  readonly warnings: Warning[] = [];
   readonly #problems: Problems;
 
   constructor(problems: Problems) {
@@ -105,7 +104,7 @@ class Adapter {
   }
 
   #warn(path: ConfigPath, at: Position | null, sentence: string): void {
-    this.warnings.push(this.#problems.line(path, at, sentence));
+    this.warnings.push({ path, at, sentence });
   }
 
   #servers(entry: SourceEntry): SourceEntry {
@@ -240,7 +239,8 @@ class Server {
       case 'oauth': {
         if (!this.#entries.some(({ key: other }) => URL_KEYS.has(other))) return;
         const members = value.kind === 'object' ? value.entries : [];
-        const isOff = value.kind !== 'object' || members.some((part) => part.key === 'enabled' && isFalse(part.value));
+        const isOff =
+          value.kind !== 'object' || members.some((part) => part.key === 'enabled' && isFlag(part.value, false));
         if (!isOff && this.#entries.some((other) => other.key === 'auth')) return;
         this.#remove(entry);
         if (isOff) return;
@@ -303,37 +303,4 @@ function inherited(node: SourceNode): SourceEntry[] {
 function variable(node: SourceNode): SourceNode | null {
   const name = textOf(node);
   return name === null ? null : scalar(`\${${name}}`, node.at);
-}
-
-function isFalse(node: SourceNode): boolean {
-  return node.kind === 'scalar' && node.value === false;
-}
-
-function textOf(node: SourceNode): string | null {
-  return node.kind === 'scalar' && typeof node.value === 'string' ? node.value : null;
-}
-
-function find(node: ObjectNode, key: string): SourceEntry | undefined {
-  return node.entries.find((entry) => entry.key === key);
-}
-
-function textAt(node: SourceNode, key: string): string | null {
-  const entry = node.kind === 'object' ? find(node, key) : undefined;
-  return entry === undefined ? null : textOf(entry.value);
-}
-
-function without(node: ObjectNode, key: string): ObjectNode {
-  return { ...node, entries: node.entries.filter((entry) => entry.key !== key) };
-}
-
-function member(key: string, value: SourceNode): SourceEntry {
-  return { key, at: value.at, value };
-}
-
-function object(at: Position | null, entries: readonly SourceEntry[]): ObjectNode {
-  return { kind: 'object', at, entries };
-}
-
-function scalar(value: string | number | boolean, at: Position | null): SourceNode {
-  return { kind: 'scalar', at, value };
 }

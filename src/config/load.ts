@@ -1,10 +1,11 @@
 import { open } from 'node:fs/promises';
 import { basename, dirname, extname, resolve } from 'node:path';
 import { ConfigError } from '../errors.js';
-import { adaptClientFile } from './client-files.js';
+import { type AdaptedFile, adaptClientFile } from './client-files.js';
 import { LoadedConfig } from './loaded.js';
-import { isUnread, normalise, positionAt } from './normalise.js';
-import { Problems } from './problems.js';
+import { isUnread, type Normalised, normalise, positionAt, valueAt } from './normalise.js';
+import { type ConfigPath, Problems } from './problems.js';
+import { adaptProxyFile } from './proxy-files.js';
 import { configSchema, type GatewayConfig, type ResolvedConfig } from './schema/index.js';
 import { findings } from './sentences.js';
 import { MAX_SOURCE_BYTES, readValue, SourceError, type SourceNode } from './source/index.js';
@@ -57,6 +58,25 @@ export async function loadConfigFile(
 }
 
 /**
+ * Reads a file, of this gateway or of another program, as a value with the keys of this gateway. Variables stay as they are
+ * written, so that none has to be set; secrets of the file stay as well.
+ * @throws ConfigError as {@link loadConfigFile}, for what does not depend on variables.
+ */
+export async function readConfigFile(file: string): Promise<Normalised> {
+  const format = formatOf(file);
+  const text = decode(await readBounded(file), file);
+  const problems = new Problems(file);
+  const adapted = adapt(() => readSource(text, format), problems);
+  const source = normalise(adapted.root, null, problems, adapted.warnings);
+  checkValue(source, problems, (path) => {
+    const value = valueAt(source.value, path);
+    return typeof value === 'string' && value.includes('${');
+  });
+  problems.throwIfAny();
+  return source;
+}
+
+/**
  * Checks the text of a configuration.
  * @throws ConfigError as {@link loadConfigFile}.
  */
@@ -94,32 +114,44 @@ function check(
 ): LoadedConfig {
   const problems = new Problems(file);
   const folder = file === null ? process.cwd() : dirname(resolve(file));
-  let root: SourceNode;
+  const adapted = adapt(read, problems);
+  const source = normalise(adapted.root, { env, folder: workspace(folder) }, problems, adapted.warnings);
+  // A value that could not be read (an unset variable, for instance) is reported already, and not once more as one of the wrong type.
+  const hasProblems = problems.count > 0;
+  const config = checkValue(source, problems, (path) => hasProblems && isUnread(source.value, path));
+  problems.throwIfAny();
+  return new LoadedConfig(config as ResolvedConfig, file, folder, source);
+}
+
+/** The value with its defaults, undefined where it has problems. @param isOpen whether nothing can be said about a place */
+function checkValue(
+  source: Normalised,
+  problems: Problems,
+  isOpen: (path: ConfigPath) => boolean,
+): ResolvedConfig | undefined {
+  const result = configSchema.safeParse(source.value);
+  for (const { path, sentence } of findings(result.error?.issues ?? [])) {
+    if (!isOpen(path)) problems.add(path, positionAt(source.positions, path), sentence);
+  }
+  return result.data;
+}
+
+/** The tree of a file in the shape of the schema, whichever program it is of. @throws ConfigError where it is no object */
+function adapt(read: () => SourceNode, problems: Problems): AdaptedFile {
   try {
-    root = read();
+    const root = read();
+    if (root.kind === 'object') {
+      const proxy = adaptProxyFile(root, problems);
+      const client = adaptClientFile(proxy.root, problems);
+      return { root: client.root, warnings: [...proxy.warnings, ...client.warnings] };
+    }
+    problems.add([], root.at, 'a configuration is an object with keys such as "mcpServers"');
   } catch (error) {
     if (!(error instanceof SourceError)) throw error;
     problems.add([], error.at, error.message);
-    problems.throwIfAny();
-    throw error;
-  }
-  const adapted = adaptClientFile(root, problems);
-  const source = normalise(adapted.root, { env, folder: workspace(folder) }, problems, adapted.warnings);
-  if (root.kind !== 'object') {
-    problems.add([], root.at, 'a configuration is an object with keys such as "mcpServers"');
-    problems.throwIfAny();
-  }
-  // A value that could not be read (an unset variable, for instance) is reported already, and not once more as one of the wrong type.
-  const hasProblems = problems.count > 0;
-  const result = configSchema.safeParse(source.value);
-  if (!result.success) {
-    for (const { path, sentence } of findings(result.error.issues)) {
-      if (hasProblems && isUnread(source.value, path)) continue;
-      problems.add(path, positionAt(source.positions, path), sentence);
-    }
   }
   problems.throwIfAny();
-  return new LoadedConfig(result.data as ResolvedConfig, file, folder, source);
+  throw new Error('a file without a tree is a problem');
 }
 
 /** Editors keep their files in a folder of the workspace; `${workspaceFolder}` is the workspace. */

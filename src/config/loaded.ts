@@ -1,7 +1,7 @@
 import { Scrubber } from '../secrets/scrub.js';
 import type { KnownSecret } from '../secrets/show.js';
 import { hasKey, type Normalised, pathKey, positionAt } from './normalise.js';
-import type { ConfigPath, Problems } from './problems.js';
+import { type ConfigPath, lineOf, type Problems } from './problems.js';
 import type { ResolvedConfig } from './schema/index.js';
 import type { Position } from './source/index.js';
 
@@ -28,7 +28,7 @@ export class LoadedConfig {
 
   /** Ignored and renamed keys, one sentence each. */
   get warnings(): readonly string[] {
-    return this.#source.warnings;
+    return this.#source.warnings.map((warning) => lineOf(this.file, warning));
   }
 
   /** Values of variables, and other secrets: they appear in no message. */

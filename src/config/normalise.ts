@@ -6,7 +6,7 @@ import type { z } from 'zod';
 import { type KnownSecret, type PlaceKind, showText, type VariableRun } from '../secrets/show.js';
 import { type ExpandContext, expand } from './expand.js';
 import { nearest } from './nearest.js';
-import type { ConfigPath, Problems } from './problems.js';
+import type { ConfigPath, Problems, Warning } from './problems.js';
 import { renamedKey, renamedSentence } from './renamed-keys.js';
 import { configSchema } from './schema/index.js';
 import { IGNORED_SERVER_KEYS, IGNORED_TOP_KEYS, serverSchema, UNSUPPORTED_SERVER_KEYS } from './schema/servers.js';
@@ -18,7 +18,7 @@ export interface Normalised {
   readonly value: unknown;
   /** Positions by {@link pathKey}. */
   readonly positions: ReadonlyMap<string, Position>;
-  readonly warnings: readonly string[];
+  readonly warnings: readonly Warning[];
   /** The printable forms of texts that hold secrets, by {@link pathKey}. */
   readonly shown: ReadonlyMap<string, string>;
   /** Values of variables, and other secrets. */
@@ -52,7 +52,8 @@ export function isUnread(value: unknown, path: ConfigPath): boolean {
   return hasKey(value, path) && valueAt(value, path) === undefined;
 }
 
-function valueAt(value: unknown, path: ConfigPath): unknown {
+/** The part of a value at `path`; undefined = there is none. */
+export function valueAt(value: unknown, path: ConfigPath): unknown {
   let node = value;
   for (const part of path) {
     if (typeof node !== 'object' || node === null) return undefined;
@@ -67,13 +68,14 @@ const FORBIDDEN = new Set(['__proto__', 'constructor', 'prototype']);
 /**
  * Turns a tree into the value for the schema; faults go to `problems`, and their places are left out.
  *
+ * @param context null = variables stay as they are written
  * @param before warnings of the steps before this one
  */
 export function normalise(
   root: SourceNode,
-  context: ExpandContext,
+  context: ExpandContext | null,
   problems: Problems,
-  before: readonly string[] = [],
+  before: readonly Warning[] = [],
 ): Normalised {
   const walker = new Walker(context, problems);
   const value = walker.walk(root, configSchema, [], NO_PLACE);
@@ -92,13 +94,13 @@ const NO_PLACE: Place = { kind: 'text', before: '' };
 
 class Walker {
   readonly positions = new Map<string, Position>();
-  readonly warnings: string[] = [];
+  readonly warnings: Warning[] = [];
   readonly shown = new Map<string, string>();
   readonly secrets: KnownSecret[] = [];
-  readonly #context: ExpandContext;
+  readonly #context: ExpandContext | null;
   readonly #problems: Problems;
 
-  constructor(context: ExpandContext, problems: Problems) {
+  constructor(context: ExpandContext | null, problems: Problems) {
     this.#context = context;
     this.#problems = problems;
   }
@@ -132,6 +134,7 @@ class Walker {
 
   /** A string; the value of a variable becomes a number or boolean where the schema requires one. */
   #string(text: string, at: Position | null, schema: z.ZodType | null, path: ConfigPath, place: Place): unknown {
+    if (this.#context === null) return text;
     try {
       const { text: expanded, changed, runs } = expand(text, this.#context);
       const allowed = schema === null ? null : alternatives(schema);
@@ -205,7 +208,7 @@ class Walker {
     }
     const renamed = renamedKey(path, entry.key);
     if (renamed !== undefined) {
-      this.warnings.push(this.#problems.line(path, entry.at, renamedSentence(renamed)));
+      this.warnings.push({ path, at: entry.at, sentence: renamedSentence(renamed) });
       return this.#known({ ...entry, key: renamed.now }, objects, path);
     }
     const isServer = objects.includes(serverSchema);
@@ -213,7 +216,7 @@ class Walker {
     if (objects.includes(configSchema) && (IGNORED_TOP_KEYS as readonly string[]).includes(entry.key)) return null;
     if (isServer && Object.hasOwn(UNSUPPORTED_SERVER_KEYS, entry.key)) {
       const reason = UNSUPPORTED_SERVER_KEYS[entry.key] as string;
-      this.warnings.push(this.#problems.line([...path, entry.key], entry.at, `ignored: ${reason}`));
+      this.warnings.push({ path: [...path, entry.key], at: entry.at, sentence: `ignored: ${reason}` });
       return null;
     }
     const names = new Set(objects.flatMap((object) => Object.keys(object.shape)));

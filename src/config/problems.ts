@@ -16,6 +16,20 @@ export function showPath(path: ConfigPath): string {
   return text;
 }
 
+/** Something that is left out, or was understood in another way than it is written. */
+export interface Warning {
+  readonly path: ConfigPath;
+  readonly at: Position | null;
+  readonly sentence: string;
+}
+
+/** `file:line:column: path: sentence`, as far as known; `file` null = made by a program. */
+export function lineOf(file: string | null, { path, at, sentence }: Warning): string {
+  const where = file === null ? '' : `${file}${at === null ? '' : `:${at.line}:${at.column}`}: `;
+  // A token in the place of a key would be in the path, or quoted as an unknown key.
+  return `${where}${maskShapes(`${path.length === 0 ? '' : `${showPath(path)}: `}${sentence}`)}`;
+}
+
 const MAX_SHOWN = 50;
 
 /** Collects the problems of a configuration, so that all are reported at once. */
@@ -37,15 +51,8 @@ export class Problems {
     return this.#found.size >= MAX_SHOWN;
   }
 
-  /** `file:line:column: path: sentence`, as far as known. */
-  line(path: ConfigPath, at: Position | null, sentence: string): string {
-    const where = this.#file === null ? '' : `${this.#file}${at === null ? '' : `:${at.line}:${at.column}`}: `;
-    // A token in the place of a key would be in the path, or quoted as an unknown key.
-    return `${where}${maskShapes(`${path.length === 0 ? '' : `${showPath(path)}: `}${sentence}`)}`;
-  }
-
   add(path: ConfigPath, at: Position | null, sentence: string): void {
-    this.#found.set(this.line(path, at, sentence), at);
+    this.#found.set(lineOf(this.#file, { path, at, sentence }), at);
   }
 
   /** @throws ConfigError with the problems in the order of the file, if there are any */

@@ -104,6 +104,8 @@ const FAULTS: readonly [args: string[], sentence: string][] = [
   [['start', '-l', 'loud'], '--log-level must be one of fatal, error, warn, info, debug, trace, silent'],
   [['check', 'a.json', 'b.json'], 'give one configuration file'],
   [['init', 'a.json', 'b.json'], 'give one configuration file'],
+  [['migrate', 'a.json', 'b.json'], 'give one configuration file'],
+  [['migrate'], 'name the file: switchyard migrate FILE'],
 ];
 
 for (const [args, sentence] of FAULTS) {

@@ -42,6 +42,10 @@ const env = new Proxy<Record<string, string>>(
   },
 );
 
+/** Files of other gateways lie in a folder of their own: the schema has no keys for them. */
+const filesOf = (folder: string): string[] =>
+  readdirSync(join(packageRoot, folder), { withFileTypes: true }).flatMap((each) => (each.isFile() ? [each.name] : []));
+
 const documents: [name: string, format: ConfigFormat, text: string][] = [
   ...(['json', 'jsonc', 'yaml', 'toml'] as const).map((format): [string, ConfigFormat, string] => [
     `the ${format} starter file`,
@@ -49,7 +53,7 @@ const documents: [name: string, format: ConfigFormat, text: string][] = [
     starterFile(format),
   ]),
   ...['examples/config', 'test/config/fixtures'].flatMap((folder) =>
-    readdirSync(join(packageRoot, folder)).map((name): [string, ConfigFormat, string] => [
+    filesOf(folder).map((name): [string, ConfigFormat, string] => [
       `${folder}/${name}`,
       formatOf(name),
       readFileSync(join(packageRoot, folder, name), 'utf8'),
