@@ -2,6 +2,7 @@ import { check } from './check.js';
 import type { Command } from './console/command.js';
 import { explain } from './explain.js';
 import { init } from './init.js';
+import { lock } from './lock.js';
 import { login } from './login.js';
 import { logout } from './logout.js';
 import { proxy } from './proxy.js';
@@ -10,4 +11,4 @@ import { tools } from './tools.js';
 import { validate } from './validate.js';
 
 /** The commands in the order of the help. */
-export const COMMANDS: readonly Command[] = [start, proxy, init, validate, check, tools, explain, login, logout];
+export const COMMANDS: readonly Command[] = [start, proxy, init, validate, check, tools, lock, explain, login, logout];

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { deviationsOf } from '../../../src/catalog/pinning/compare.js';
+import { definitionOf, hashOf } from '../../../src/catalog/pinning/definition.js';
+import { pinFor } from '../../../src/catalog/pinning/lockfile.js';
+import { AFTER, BEFORE } from '../../support/pinned-tools.js';
+
+const listed = (tools: readonly { readonly name: string }[]) =>
+  tools.map((tool) => ({ name: tool.name, definition: definitionOf({ ...tool }) }));
+const pins = new Map(listed(BEFORE).map((tool) => [tool.name, pinFor(tool, () => false)]));
+
+test('each deviation has its kind; what is only in another order is none', () => {
+  const reversed = listed(BEFORE.map((tool) => Object.fromEntries(Object.entries(tool).reverse()) as { name: string }));
+  assert.deepEqual(deviationsOf(pins, reversed.reverse()), []);
+  const fresh = listed([{ name: 'fresh' }]);
+  assert.deepEqual(
+    deviationsOf(pins, [...listed(AFTER.slice(0, 3)), ...fresh]).map(({ kind, name, pinnedAs }) => [
+      kind,
+      name,
+      pinnedAs,
+    ]),
+    [
+      ['changed', 'read_note', 'read_note'],
+      ['changed', 'find_note', 'find_note'],
+      ['renamed', 'remove_note', 'drop_note'],
+      ['new', 'fresh', ''],
+      ['missing', 'list_notes', 'list_notes'],
+    ],
+  );
+});
+
+test('two tools of one definition are one that was renamed, and a new one', () => {
+  const twice = listed([
+    { ...BEFORE[2], name: 'a' },
+    { ...BEFORE[2], name: 'b' },
+  ]);
+  const found = deviationsOf(new Map([...pins].slice(2, 3)), twice);
+  assert.deepEqual(
+    found.map(({ kind, pinnedAs }) => [kind, pinnedAs]),
+    [
+      ['renamed', 'drop_note'],
+      ['new', ''],
+    ],
+  );
+});
+
+test('every pinned member changes the hash, and nothing else', () => {
+  const tool = { name: 'a', description: 'd', inputSchema: { type: 'object' } };
+  const hash = (more: object): string => hashOf(definitionOf({ ...tool, ...more }));
+  const same = hash({});
+  for (const more of [{ name: 'b' }, { _meta: {} }, { icons: [] }, { title: null }]) assert.equal(hash(more), same);
+  const others = [
+    { title: 't' },
+    { description: 'D' },
+    { inputSchema: {} },
+    { outputSchema: { type: 'object' } },
+    { annotations: { destructiveHint: false } },
+  ];
+  assert.equal(new Set([same, ...others.map(hash)]).size, others.length + 1);
+});
