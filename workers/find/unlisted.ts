@@ -1,7 +1,6 @@
 /** Servers whose lists are not known yet, and the names that they may have. */
 
-import type { Snapshot, ViewSnapshot } from '../../src/config/snapshot/index.js';
-import type { PinningRules } from '../../src/config/snapshot/pinning.js';
+import type { PinningRules, Snapshot, ViewSnapshot } from '../../src/config/snapshot/index.js';
 import { acceptedForm } from '../../src/protocol/names/forms.js';
 import type { CatalogTable } from '../../src/shared/catalog-table.js';
 import { compileGlob } from '../../src/shared/patterns/glob.js';

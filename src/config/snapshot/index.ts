@@ -16,6 +16,7 @@ import type { Lock, PinningRules } from './pinning.js';
 import type { ConcurrencySnapshot, LimitRule, OverloadSnapshot, RateLimitsSnapshot } from './rate-limits.js';
 
 export type { CacheRule, CacheSnapshot } from './cache.js';
+export type { PinningRules } from './pinning.js';
 export type {
   ClientKey,
   ConcurrencySnapshot,

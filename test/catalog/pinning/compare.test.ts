@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { deviationsOf } from '../../../src/catalog/pinning/compare.js';
 import { definitionOf, hashOf } from '../../../src/catalog/pinning/definition.js';
+import { differences } from '../../../src/catalog/pinning/differences.js';
 import { pinFor } from '../../../src/catalog/pinning/lockfile.js';
 import { AFTER, BEFORE } from '../../support/pinned-tools.js';
 
@@ -57,4 +58,26 @@ test('every pinned member changes the hash, and nothing else', () => {
     { annotations: { destructiveHint: false } },
   ];
   assert.equal(new Set([same, ...others.map(hash)]).size, others.length + 1);
+});
+
+test('differences are short, begin shortly before what differs, show what is invisible, and cut no word in two', () => {
+  const secret = 'k-5f1d9c77a2e04b61';
+  const [found] = differences(
+    { description: 'word '.repeat(60) },
+    { description: `${'word '.repeat(60)}\u202e${`${secret} `.repeat(40)}` },
+    9,
+  );
+  assert.equal(found?.place, 'description');
+  const { is = '' } = found ?? {};
+  assert.ok(is !== null && is.length < 300 && is.startsWith('... word ') && is.endsWith(' ...'), String(is));
+  assert.match(is, /\\u202e/);
+  assert.doesNotMatch(is.replaceAll(secret, ''), /k-5f/);
+  const many = (value: number) => ({
+    inputSchema: Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`p${i}`, [value]])),
+  });
+  assert.equal(differences(many(1), many(2), 5).length, 5);
+  assert.deepEqual(differences({ title: 'a', inputSchema: { enum: [1, 2] } }, { inputSchema: { enum: [1] } }, 9), [
+    { place: 'title', was: '"a"', is: null },
+    { place: 'inputSchema.enum.1', was: '2', is: null },
+  ]);
 });
