@@ -22,10 +22,14 @@ test('lock leaves out what is excluded, keeps secrets of the configuration out, 
   assert.deepEqual(Object.keys(pinned), ['drop_note', 'leaky', 'list_notes', 'read_note']);
   assert.deepEqual(Object.keys(pinned.leaky), ['hash']);
 
-  listingServer(join(folder, 'tools.json'), [{ ...tools[4], description: `${SECRET} anew` }]);
+  listingServer(join(folder, 'tools.json'), [
+    { ...tools[4], description: `${SECRET} anew` },
+    { ...tools[4], name: 'fresh' },
+  ]);
   const checked = await runHere(['lock', '--check', file]);
   assert.equal(checked.code, 1);
   assert.match(checked.stdout, /^changed {2}notes:leaky\n {2}its definition differs; the lockfile holds only the hash/);
+  assert.match(checked.stdout, /^new {6}notes:fresh\n {2}description\n {4}\+ "uses /m);
   assert.match(checked.stdout, /^missing {2}notes:drop_note$/m);
   assert.doesNotMatch(checked.stdout, new RegExp(SECRET));
 

@@ -64,6 +64,10 @@ test('a tool that is described differently to some clients is kept from all, unt
     catalog.current.problems.map(({ detail }) => detail),
     ['calls are refused: description was "other", is "known"'],
   );
+  await catalog.update(discovery(0, described('other')));
+  assert.deepEqual(names(pageValue(catalog.current, Method.toolsList, LEGACY)), ['a__search']);
+  await catalog.reconfigure({ ...base, lock: lockWith('1', { a: 'known' }) }, () => true);
+  assert.deepEqual(names(pageValue(catalog.current, Method.toolsList, LEGACY)), []);
   await catalog.reconfigure({ ...base, lock: null, catalog: { ...base.catalog, pinning: null } }, () => true);
   assert.deepEqual(names(pageValue(catalog.current, Method.toolsList, LEGACY)), ['a__search']);
 });
