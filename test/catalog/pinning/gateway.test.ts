@@ -87,6 +87,19 @@ test('a tool that is described anew, takes something else or has another name is
   );
   assert.equal((await call('child__read_note')).error, undefined);
 
+  // Who may not call a tool does not learn that it is there.
+  const token = 'token-of-ann-0123456789';
+  await gateway.reload({
+    ...config({ lock, onChange: 'refuse' }),
+    auth: { type: 'bearer', tokens: { ann: { token, scopes: ['use'] } } },
+    routes: [{ match: { tools: ['*__find_*'] }, requiredScopes: ['find'] }],
+  });
+  const codes = ['remote__read_note', 'remote__find_note'].map(async (name) => {
+    const message = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: {} } };
+    return (await rpc(url, message, { authorization: `Bearer ${token}` })).message.error?.data?.code;
+  });
+  assert.deepEqual(await Promise.all(codes), ['GW_TOOL_NOT_APPROVED', 'GW_UNKNOWN_TOOL']);
+
   await gateway.reload(config(null));
   assert.equal((await names()).length, 8);
   assert.deepEqual(await unapproved(), []);
