@@ -59,7 +59,12 @@ async function run(args: readonly string[]): Promise<ExitCode> {
     const isSecret = (text: string): boolean => scrubber.scrub(text) !== text;
     servers.set(server, new Map(tools.map((tool) => [tool.name, pinFor(tool, isSecret)])));
   }
-  await replace(path, lockText(servers));
+  const text = lockText(servers);
+  if (Buffer.byteLength(text) > loaded.config.limits.maxManifestBytes) {
+    printError('the lockfile is not written, since it would be larger than limits.maxManifestBytes');
+    return EXIT.failed;
+  }
+  await replace(path, text);
   printLine(`${shown} holds ${counted(count, 'tool')}, of ${counted(servers.size, 'server')}.`);
   return EXIT.ok;
 }

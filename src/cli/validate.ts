@@ -336,8 +336,8 @@ export const validate: Command = {
   name: 'validate',
   summary: 'check a configuration',
   usage: ['[FILE] [--json]'],
-  about: `Checks a configuration without starting anything: every key, variables, key files, and that the programs of
-stdio servers are on PATH. Lists upstreams, views and routes, and says which decoder and which front end would run. Routes
+  about: `Checks a configuration without starting anything: every key, variables, key files, the lockfile, and that the
+programs of stdio servers are on PATH. Lists upstreams, views and routes, and says which decoder and which front end would run. Routes
 and names are compared with the lists of the last run (catalog.manifestFile).
 Without a file it takes that of the working folder.`,
   options: OPTIONS,

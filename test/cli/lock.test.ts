@@ -33,6 +33,13 @@ test('lock leaves out what is excluded, keeps secrets of the configuration out, 
   assert.match(checked.stdout, /^missing {2}notes:drop_note$/m);
   assert.doesNotMatch(checked.stdout, new RegExp(SECRET));
 
+  writeFileSync(file, JSON.stringify({ mcpServers: { notes }, limits: { maxManifestBytes: 1024 } }));
+  listingServer(join(folder, 'tools.json'), [{ ...tools[4], description: 'x'.repeat(1024) }]);
+  const large = await runHere(['lock', file]);
+  assert.equal(large.code, 1);
+  assert.match(large.stderr, /not written, since it would be larger than limits\.maxManifestBytes/);
+  assert.equal(readFileSync(path, 'utf8'), text);
+
   const down = { notes, gone: { command: process.execPath, args: ['-e', 'process.exit(3)'] } };
   const other = await fileWith(t, 'gateway.json', JSON.stringify({ mcpServers: down }));
   const failed = await runHere(['lock', other]);
