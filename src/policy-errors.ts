@@ -55,4 +55,11 @@ export const POLICY_ERRORS = {
     sentence:
       'The gateway is overloaded and refuses this kind of request for now (overload.order); retry after data.retryAfterMs.',
   }),
+  GW_TOOL_NOT_APPROVED: gateway({
+    status: 200,
+    restStatus: 403,
+    rpc: -32602,
+    sentence:
+      'The tool is not as the lockfile says (catalog.pinning); an operator can look at it with `switchyard lock --check` and approve of it with `switchyard lock`.',
+  }),
 } as const satisfies Record<string, ErrorRow>;

@@ -33,6 +33,7 @@ import { type FrontBell, VerdictWriter } from './verdict-writer.js';
 import { Visibility } from './visibility.js';
 
 const INTERNAL = errorNumber('GW_INTERNAL');
+const NOT_APPROVED = errorNumber('GW_TOOL_NOT_APPROVED');
 const NOT_FOUND = errorNumber('GW_NOT_FOUND');
 const ARGUMENTS_TOO_LARGE = errorNumber('GW_ARGUMENTS_TOO_LARGE');
 const METHOD_NOT_FOUND = errorNumber('GW_METHOD_NOT_FOUND');
@@ -360,16 +361,14 @@ export class Decider {
       return;
     }
     if (finder.error >= 0) {
-      if (guard.take(isCall(action), null, this.#now)) this.#verdict.deny(finder.error);
-      else this.#verdict.denyGuarded(guard);
+      this.#denyTarget(action, finder.error);
       return;
     }
-    if (!guard.permits(principal, finder)) {
-      // What is hidden takes the way of what does not exist.
-      if (!guard.hides) this.#verdict.denyGuarded(guard);
-      else if (guard.take(isCall(action), null, this.#now)) {
-        this.#verdict.deny(unknownError(action, request.has(RequestFlag.nameIsUri)));
-      } else this.#verdict.denyGuarded(guard);
+    const isPermitted = guard.permits(principal, finder);
+    if (!isPermitted || finder.isUnapproved) {
+      if (isPermitted) this.#denyTarget(action, NOT_APPROVED);
+      else if (guard.hides) this.#denyTarget(action, unknownError(action, request.has(RequestFlag.nameIsUri)));
+      else this.#verdict.denyGuarded(guard);
       return;
     }
     head.server = finder.server;
@@ -396,6 +395,12 @@ export class Decider {
       const isForOnce = finder.isRandom || this.#rewriter.concerns(finder);
       this.#verdict.permit(Verdict.forward, isForOnce ? 0 : principal.expiresAt, guard);
     }
+  }
+
+  /** What does not exist, what is hidden and what is not approved of take the same way. */
+  #denyTarget(action: number, error: number): void {
+    if (this.#guard.take(isCall(action), null, this.#now)) this.#verdict.deny(error);
+    else this.#verdict.denyGuarded(this.#guard);
   }
 
   /** The rules for a call depend on its arguments. A call must not pass them by because its arguments are too large to be read. */

@@ -10,6 +10,7 @@ import type { Address, RunningGateway } from '../control/running-gateway.js';
 import type { Stats } from '../observe/stats.js';
 import { type LocalConnection, openLocalConnection } from '../request/accept/connection/in-process.js';
 import { serveStdio } from '../request/accept/connection/stdio.js';
+import type { Discovery } from '../upstream/core/types.js';
 import { type ClientTransport, LocalTransport } from './local-transport.js';
 
 /** Credentials of a client in this process or on pipes. */
@@ -149,6 +150,11 @@ export class OwnGateway implements EmbeddedGateway {
 
   upstreamHealth(): UpstreamHealth[] {
     return this.#requireRunning().upstreamHealth();
+  }
+
+  /** See RunningGateway. @throws Error when the gateway does not run */
+  get lists(): readonly Discovery[] {
+    return this.#requireRunning().lists;
   }
 
   get address(): Address | null {

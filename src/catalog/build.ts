@@ -8,10 +8,11 @@ import { Era } from '../protocol/revisions.js';
 import { EntryFlag, EntryKind } from '../shared/catalog-table.js';
 import { type Packed, packedText, packShared } from '../shared/packed.js';
 import { compileGlob } from '../shared/patterns/glob.js';
-import { CompiledItems, Repair } from './compile-lists.js';
 import { instructionsOf, instructionsTail } from './instructions.js';
 import { LISTS, type ListName } from './items/list-names.js';
+import { nameKey, type Offer, offered, offersOf } from './offers.js';
 import { patternFaults } from './pattern-faults.js';
+import { Problems } from './problems.js';
 import { buildDiscover, buildInitialize, buildList, digest, listShape, mergeCapabilities } from './results.js';
 import { routeFaults } from './route-faults.js';
 import { buildTable, type NameRow } from './table.js';
@@ -20,23 +21,10 @@ import {
   type BuiltView,
   type CatalogBuild,
   type CatalogInput,
-  type CatalogProblem,
-  type CatalogServer,
   type CompiledDiscovery,
   type ListSet,
   MAX_PROBLEMS,
-  type RenamedItem,
 } from './types.js';
-
-/** One item that a server offers. */
-interface Offer {
-  readonly server: number;
-  readonly settings: CatalogServer;
-  readonly items: CompiledItems;
-  readonly index: number;
-  /** The upstream name. */
-  readonly name: string;
-}
 
 /** Rows of the name table, while they are collected. */
 class Columns {
@@ -54,7 +42,9 @@ class Columns {
     this.headerParams.push(packedText(list.headerParams, offer.index));
     this.kind.push(kind);
     this.server.push(offer.server);
-    this.flags.push((list.flags[offer.index] ?? 0) | (isRenamed ? EntryFlag.renamed : 0));
+    const renamed = isRenamed ? EntryFlag.renamed : 0;
+    const unapproved = offer.withheld === '' ? 0 : EntryFlag.unapproved;
+    this.flags.push((list.flags[offer.index] ?? 0) | renamed | unapproved);
     this.publicNames.push(publicName);
     this.upstreamNames.push(offer.name);
     const entry = this.kind.length - 1;
@@ -66,25 +56,6 @@ class Columns {
   entryOf(kind: number, offer: Offer): number {
     const known = this.#entries.get(`${kind}\0${nameKey(offer)}`);
     return known ?? this.add(kind, offer, `${offer.settings.name}:${offer.name}`);
-  }
-}
-
-class Problems {
-  readonly renamed: RenamedItem[] = [];
-  renamedCount = 0;
-  readonly list: CatalogProblem[] = [];
-  readonly counts: Record<string, number> = {};
-
-  add(kind: CatalogProblem['kind'], list: ListName, server: string, name: string, detail: string, count = 1): void {
-    this.counts[kind] = (this.counts[kind] ?? 0) + count;
-    if (this.list.length < MAX_PROBLEMS) this.list.push({ kind, list, server, name: name.slice(0, 128), detail });
-  }
-
-  addRenamed(list: ListName, server: string, name: string, { publicName: offered, change }: Naming): void {
-    if (change === '') return;
-    this.renamedCount += 1;
-    if (this.renamed.length === MAX_PROBLEMS) return;
-    this.renamed.push({ list, server, name: name.slice(0, 128), offered, reason: change });
   }
 }
 
@@ -108,6 +79,7 @@ export function buildCatalog(input: CatalogInput): CatalogBuild {
   const capabilities = mergeCapabilities(input);
   const counts = input.servers.map((): [number, number, number, number] => [0, 0, 0, 0]);
   for (const { kind, entry } of views[0]?.lists.flatMap(({ rows }) => rows) ?? []) {
+    if (((columns.flags[entry] ?? 0) & EntryFlag.unapproved) !== 0) continue;
     const ofServer = counts[columns.server[entry] ?? -1];
     if (ofServer !== undefined) ofServer[kind as 0 | 1 | 2 | 3] += 1;
   }
@@ -225,72 +197,6 @@ function buildListSet(input: CatalogInput, set: ListSet, shared: readonly { list
 /** The public names of what is listed, by {@link nameKey}. */
 type Names = Map<string, { readonly publicName: string; readonly isRenamed: boolean; readonly entry: number }>;
 
-function nameKey({ server, name }: Pick<Offer, 'server' | 'name'>): string {
-  return `${server}\0${name}`;
-}
-
-/** What clients with lists of their own are offered besides, each name of a server once. */
-function additional(input: CatalogInput, offers: readonly Offer[], list: ListName, kind: number): Offer[] {
-  const known = new Set(offers.map(nameKey));
-  return offered(input, input.clientLists, list, kind, new Problems()).filter((offer) => {
-    const key = nameKey(offer);
-    if (known.has(key) || offer.settings.name === '') return false;
-    known.add(key);
-    return true;
-  });
-}
-
-/** The valid items of one list that the configuration includes, in server order. */
-function offered(
-  input: CatalogInput,
-  discoveries: readonly CompiledDiscovery[],
-  list: ListName,
-  kind: number,
-  problems: Problems,
-): Offer[] {
-  const offers: Offer[] = [];
-  let surplus = 0;
-  for (const discovery of discoveries) {
-    const server = input.servers[discovery.server];
-    const compiled = discovery.lists[kind];
-    if (server === undefined || compiled === undefined) continue;
-    const isIncluded = kind === EntryKind.tool ? filter(server.include, server.exclude) : () => true;
-    const items = new CompiledItems(compiled);
-    const { dropped, droppedCount, repaired } = compiled;
-    dropped.forEach(({ name, detail }, position) => {
-      // Those without an entry of their own are counted with the first.
-      problems.add('dropped', list, server.name, name, detail, position === 0 ? 1 + droppedCount - dropped.length : 1);
-    });
-    const repairs = new Map(compiled.repairs);
-    for (let index = 0; index < items.count; index += 1) {
-      const name = items.name(index);
-      if (!isIncluded(name)) continue;
-      if (offers.length >= input.maxTools) {
-        surplus += 1;
-        continue;
-      }
-      if (repaired[index] !== Repair.none) {
-        const kind = repaired[index] === Repair.changed ? 'repaired' : 'schema';
-        problems.add(kind, list, server.name, name, repairs.get(index) ?? 'changed');
-      }
-      offers.push({ server: discovery.server, settings: server, items, index, name });
-    }
-  }
-  if (surplus > 0) problems.add('limit', list, '', '', `${surplus} items beyond limits.maxTools are not offered`);
-  return offers;
-}
-
-/** Matches names with the globs of routes. */
-function filter(include: readonly string[], exclude: readonly string[]): (name: string) => boolean {
-  const included = include.map(compileGlob);
-  const excluded = exclude.map(compileGlob);
-  return (name) => {
-    const bytes = Buffer.from(name, 'utf8');
-    if (included.length > 0 && !included.some((glob) => glob.matches(bytes, 0, bytes.length))) return false;
-    return !excluded.some((glob) => glob.matches(bytes, 0, bytes.length));
-  };
-}
-
 /** The texts of a list by era, and the entry of each. */
 class Rendered {
   readonly legacy: string[] = [];
@@ -319,11 +225,13 @@ function fingerprint(views: readonly Rendered[]): string {
 /** One list of one view, while it is built. */
 class ListBuild {
   readonly texts = new Rendered();
-  /** What is in the table, and what it is called. */
+  /** What clients can be offered, and what it is called. */
   readonly names: Names = new Map();
   readonly rows: NameRow[] = [];
-  /** What is listed, and behind it what only some clients are listed. */
+  /** What is listed, behind it what only some clients are listed, and last what is refused. */
   readonly all: readonly Offer[];
+  /** How many of `all` are not refused. */
+  readonly approved: number;
 
   readonly input: CatalogInput;
   readonly list: ListName;
@@ -342,9 +250,10 @@ class ListBuild {
     this.#kind = LISTS.indexOf(list);
     this.#columns = columns;
     this.#isOffered = isOffered;
-    const offers = offered(input, input.discoveries, list, this.#kind, problems);
-    this.#listed = offers.length;
-    this.all = [...offers, ...additional(input, offers, list, this.#kind)];
+    const { listed, additional, refused } = offersOf(input, list, this.#kind, problems);
+    this.#listed = listed.length;
+    this.all = [...listed, ...additional, ...refused];
+    this.approved = listed.length + additional.length;
   }
 
   /** Adds the offer at a position of `all` under its name in this view. */
@@ -358,7 +267,7 @@ class ListBuild {
     const isFirst = this.#isOffered === null;
     const entry = isFirst ? columns.add(kind, offer, publicName, isRenamed) : columns.entryOf(kind, offer);
     this.rows.push({ kind, name: publicName, entry, address: kind === EntryKind.tool ? address : '', aliases });
-    if (!isListed) return;
+    if (!isListed || position >= this.approved) return;
     this.names.set(nameKey(offer), { publicName, isRenamed, entry });
     if (position >= this.#listed) return;
     this.texts.add(offer.items.render(offer.index, publicName, isRenamed), entry);
@@ -368,18 +277,27 @@ class ListBuild {
 /** Adds tools or prompts under names that are unique. */
 function addNamed(build: ListBuild): ListBuild {
   const { all, input, list, problems } = build;
-  const namings = assignNames(all, input.servers, input.rules);
+  const namings = namesOf(build);
   for (const [position, offer] of all.entries()) {
     const naming = namings[position];
     if (naming === undefined) continue;
-    reportNaming(list, offer, naming, all[naming.winner], input, problems);
+    if (position < build.approved) reportNaming(list, offer, naming, all[naming.winner], input, problems);
     if (naming.fate === 'dropped') continue;
     const isRenamed = naming.change !== '';
-    const others = isRenamed ? [...new Set([naming.original, offer.name])] : [];
+    const others = isRenamed && position < build.approved ? [...new Set([naming.original, offer.name])] : [];
     const aliases = others.filter((name) => !isForeignAddress(name, offer.settings, input.servers));
     build.add(position, naming.publicName, isRenamed, naming.fate === 'listed', aliases);
   }
   return build;
+}
+
+/** What is refused gets a name that nothing else has, or none: it must not change the names of others. */
+function namesOf({ all, approved, input }: ListBuild): (Naming | undefined)[] {
+  const free = assignNames(all.slice(0, approved), input.servers, input.rules);
+  if (approved === all.length) return free;
+  const taken = new Set(free.map(({ publicName }) => publicName));
+  const others = assignNames(all, input.servers, input.rules).slice(approved);
+  return [...free, ...others.map((naming) => (taken.has(naming.publicName) ? undefined : naming))];
 }
 
 /** @param winner the offer that has the name instead, if there is one */

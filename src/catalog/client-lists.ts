@@ -24,6 +24,16 @@ export class ClientLists {
     return this.#compiled.get(discovery);
   }
 
+  /** All of them, as the servers sent them. */
+  get discoveries(): readonly Discovery[] {
+    return [...this.#compiled.keys()];
+  }
+
+  /** Replaces what compiled lists have become, if they are still there. */
+  replace(discovery: Discovery, compiled: CompiledDiscovery): void {
+    if (this.#compiled.has(discovery)) this.#compiled.set(discovery, compiled);
+  }
+
   /** Adds a set of lists in a view, or makes it the last used one. @param max most sets and most lists that are kept */
   use(name: string, view: number, own: readonly Discovery[], compiled: readonly CompiledDiscovery[], max: Count): void {
     touch(this.#sets, name, { view, own }, max);

@@ -2,6 +2,7 @@
  * Compiles the lists of one server, independently of other servers: the expensive part of a catalog runs once for each
  * change of one server, and build.ts merges the results. A pure function that runs in the control pool.
  */
+import type { PinnedTools, ToolDefinition } from '../config/snapshot/pinning.js';
 import { Era } from '../protocol/revisions.js';
 import {
   NO_ITEMS,
@@ -17,6 +18,9 @@ import { toLatin1 } from './items/json-text.js';
 import { LISTS, type ListName } from './items/list-names.js';
 import { withOwnName } from './items/own-name.js';
 import { packedViews } from './pack.js';
+import { deviationsOf, type ListedTool } from './pinning/compare.js';
+import { definitionOf } from './pinning/definition.js';
+import { inWords } from './pinning/words.js';
 import { MAX_PROBLEMS } from './types.js';
 
 /** The lists of one server. */
@@ -27,6 +31,8 @@ export interface ListsInput {
   readonly checkHeaders: boolean;
   /** Default: as they are. */
   readonly schemas?: SchemaRule;
+  /** What the lockfile says of the server's tools; default null = nothing is compared. */
+  readonly pins?: PinnedTools | null;
 }
 
 /** A problem with an item, for operators. */
@@ -67,11 +73,24 @@ export interface CompiledList {
   /** One of `Repair` by item, and what there is to say for the first {@link MAX_PROBLEMS}. */
   readonly repaired: Uint8Array;
   readonly repairs: readonly (readonly [position: number, detail: string])[];
+  /** Tools that are not as the lockfile says; empty for other lists, and without one. */
+  readonly unapproved: readonly UnapprovedItem[];
+}
+
+/** A tool that is not as the lockfile says. */
+export interface UnapprovedItem {
+  readonly position: number;
+  /** The lockfile has the name, with another definition. */
+  readonly isChanged: boolean;
+  /** A clause, of the first {@link MAX_PROBLEMS}; '' for the others. */
+  readonly detail: string;
 }
 
 /** See the file comment. @returns by position in {@link LISTS} */
-export function compileLists({ lists, checkHeaders, schemas = 'as-is' }: ListsInput): CompiledList[] {
-  return LISTS.map((list, kind) => compileList(list, lists[kind] ?? NO_ITEMS, checkHeaders, schemas));
+export function compileLists({ lists, checkHeaders, schemas = 'as-is', pins = null }: ListsInput): CompiledList[] {
+  return LISTS.map((list, kind) => {
+    return compileList(list, lists[kind] ?? NO_ITEMS, checkHeaders, schemas, list === 'tools' ? pins : null);
+  });
 }
 
 function compileList(
@@ -79,8 +98,10 @@ function compileList(
   { bytes, offsets }: Packed,
   checkHeaders: boolean,
   schemas: SchemaRule,
+  pins: PinnedTools | null,
 ): CompiledList {
   const items: Item[] = [];
+  const listed: ListedTool[] = [];
   const dropped: ItemNote[] = [];
   const repairs: [number, string][] = [];
   let droppedCount = 0;
@@ -95,6 +116,7 @@ function compileList(
     const note = [item.repaired, item.remark].filter((part) => part !== '').join('; ');
     if (note !== '' && repairs.length < MAX_PROBLEMS) repairs.push([items.length, note]);
     items.push(item);
+    if (pins !== null) listed.push({ name: item.name, definition: definitionIn(source) });
   });
   const legacy = items.map((item) => renderItem(item, Era.legacy));
   const kinds = items.map(modernKind);
@@ -114,7 +136,22 @@ function compileList(
     droppedCount,
     repaired: sharedCopy(Uint8Array.from(items, repairOf)),
     repairs,
+    unapproved: pins === null ? [] : unapprovedOf(pins, listed),
   };
+}
+
+/** As the server sent it, whatever is repaired or left out for clients. */
+function definitionIn(source: Buffer): ToolDefinition {
+  return definitionOf(JSON.parse(source.toString('utf8')) as Record<string, unknown>);
+}
+
+function unapprovedOf(pins: PinnedTools, listed: readonly ListedTool[]): UnapprovedItem[] {
+  return deviationsOf(pins, listed).flatMap((deviation, index) => {
+    const tool = listed[deviation.position];
+    if (tool === undefined) return [];
+    const detail = index < MAX_PROBLEMS ? inWords(deviation, pins, tool.definition) : '';
+    return [{ position: deviation.position, isChanged: deviation.kind === 'changed', detail }];
+  });
 }
 
 function repairOf({ repaired, remark }: Item): number {

@@ -1,5 +1,6 @@
 /** Compiles the lists of each server separately, so that a catalog is merged from finished parts. */
 import type { ServerSnapshot } from '../config/snapshot/index.js';
+import type { PinnedTools } from '../config/snapshot/pinning.js';
 import { Era } from '../protocol/revisions.js';
 import { packedCount } from '../shared/packed.js';
 import type { Bytes } from '../units.js';
@@ -29,11 +30,19 @@ export class ListCompiler {
     this.#threads = threads;
   }
 
-  /** @throws the error of the thread */
-  async compile(discovery: Discovery, { endpoints }: ServerSnapshot, schemas: SchemaRule): Promise<CompiledDiscovery> {
+  /**
+   * @param pins what the lockfile says of the server's tools; null = nothing is compared
+   * @throws the error of the thread
+   */
+  async compile(
+    discovery: Discovery,
+    { endpoints }: ServerSnapshot,
+    schemas: SchemaRule,
+    pins: PinnedTools | null,
+  ): Promise<CompiledDiscovery> {
     const lists = LISTS.map((list) => discovery[list]);
     const http = endpoints.some(({ transport }) => transport === 'http');
-    const input = { lists, checkHeaders: http && discovery.era === Era.modern, schemas };
+    const input = { lists, checkHeaders: http && discovery.era === Era.modern, schemas, pins };
     const isLarge = lists.reduce((sum, { bytes }) => sum + bytes.length, 0) > LARGE;
     const compiled = isLarge ? this.#afterOthers(input) : this.#compile(input);
     return described(discovery, await compiled);

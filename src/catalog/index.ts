@@ -3,6 +3,7 @@
 import { isTombstone, TOMBSTONE } from '../config/numbering.js';
 import { allProviders } from '../config/snapshot/endpoint-auth.js';
 import type { ServerSnapshot, Snapshot } from '../config/snapshot/index.js';
+import type { PinnedTools } from '../config/snapshot/pinning.js';
 import { restrictsLists } from '../config/snapshot/restrictions.js';
 import { packageVersion } from '../package-root.js';
 import type { ListedSpellings } from '../protocol/uri.js';
@@ -21,6 +22,8 @@ const MAX_INSTRUCTIONS: Bytes = 8 * 1024;
 /** Logged collisions that are remembered; beyond them some are logged once more. */
 const MAX_COLLISIONS: Count = 10_000;
 const MAX_RETRY_MS: Milliseconds = 60_000;
+/** Of a server that is not in the lockfile: all its tools are new. */
+const NO_PINS: PinnedTools = new Map();
 
 /** The lists that differ from the previous catalog, for list_changed. */
 export interface CatalogChanges {
@@ -57,7 +60,7 @@ export interface CatalogOptions {
 
 type CatalogSnapshot = Pick<
   Snapshot,
-  'auth' | 'cache' | 'name' | 'catalog' | 'order' | 'rateLimits' | 'routes' | 'views'
+  'auth' | 'cache' | 'name' | 'catalog' | 'lock' | 'order' | 'rateLimits' | 'routes' | 'views'
 > & {
   readonly limits: Pick<Snapshot['limits'], 'maxTools' | 'maxClientLists' | 'maxListBytes'>;
   readonly servers: readonly ServerSnapshot[];
@@ -71,7 +74,8 @@ type CatalogSnapshot = Pick<
 export class Catalog implements ListedSpellings {
   readonly #options: CatalogOptions;
   #snapshot: CatalogSnapshot;
-  /** By server index of the current snapshot. */
+  /** By server index of the current snapshot; as the servers sent them, and compiled. */
+  #lists = new Map<number, Discovery>();
   #discoveries = new Map<number, CompiledDiscovery>();
   readonly #clientLists = new ClientLists();
   readonly #compiler: ListCompiler;
@@ -115,6 +119,11 @@ export class Catalog implements ListedSpellings {
     return this.#current;
   }
 
+  /** The newest lists of all servers as they sent them, those for some clients only behind those for all. */
+  get lists(): readonly Discovery[] {
+    return [...this.#lists.values(), ...this.#clientLists.discoveries];
+  }
+
   /** Builds the first catalog, without any lists. */
   async start(): Promise<PreparedCatalog> {
     await this.#schedule();
@@ -131,9 +140,10 @@ export class Catalog implements ListedSpellings {
     if (config === undefined || isTombstone(config)) return;
     const update = (this.#updates.get(server) ?? 0) + 1;
     this.#updates.set(server, update);
+    this.#lists.set(server, discovery);
     this.#compiling += 1;
     try {
-      const compiled = await this.#compiler.compile(discovery, config, this.#snapshot.catalog.schemas);
+      const compiled = await this.#compile(discovery);
       // A reload meanwhile may have removed the server; a server that stays keeps its number.
       if (this.#snapshot.servers[server]?.name !== config.name || this.#updates.get(server) !== update) return;
       this.#discoveries.set(server, compiled);
@@ -172,16 +182,21 @@ export class Catalog implements ListedSpellings {
   }
 
   async #compileOwn(discovery: Discovery): Promise<CompiledDiscovery> {
-    const known = this.#clientLists.compiled(discovery);
-    if (known !== undefined) return known;
-    const { servers, catalog } = this.#snapshot;
-    return this.#compiler.compile(discovery, servers[discovery.server] ?? TOMBSTONE, catalog.schemas);
+    return this.#clientLists.compiled(discovery) ?? this.#compile(discovery);
+  }
+
+  #compile(discovery: Discovery): Promise<CompiledDiscovery> {
+    const { catalog, lock, servers } = this.#snapshot;
+    const server = servers[discovery.server] ?? TOMBSTONE;
+    const pins = lock === null ? null : (lock.servers.get(server.name) ?? NO_PINS);
+    return this.#compiler.compile(discovery, server, catalog.schemas, pins);
   }
 
   /** Removes the lists of a server until it is discovered again. */
   async remove(server: number): Promise<void> {
     this.#updates.set(server, (this.#updates.get(server) ?? 0) + 1);
     this.#clientLists.keep((other) => other !== server);
+    this.#lists.delete(server);
     if (!this.#discoveries.delete(server)) return;
     this.#dirty = true;
     await this.#schedule();
@@ -192,17 +207,39 @@ export class Catalog implements ListedSpellings {
    * upstream.
    */
   async reconfigure(snapshot: CatalogSnapshot, kept: (before: number, after: number) => boolean): Promise<void> {
-    const before = this.#snapshot.servers;
+    const { catalog, lock, servers: before } = this.#snapshot;
     const moved = new Map<number, CompiledDiscovery>();
+    const movedLists = new Map<number, Discovery>();
     snapshot.servers.forEach((server, after) => {
       if (isTombstone(server)) return;
       const old = before.findIndex(({ name }) => name === server.name);
+      if (old < 0 || !kept(old, after)) return;
       const discovery = this.#discoveries.get(old);
-      if (discovery !== undefined && kept(old, after)) moved.set(after, { ...discovery, server: after });
+      const lists = this.#lists.get(old);
+      if (discovery !== undefined) moved.set(after, { ...discovery, server: after });
+      if (lists !== undefined) movedLists.set(after, old === after ? lists : { ...lists, server: after });
     });
     this.#snapshot = snapshot;
+    this.#lists = movedLists;
     this.#clientLists.keep((server) => snapshot.servers[server]?.name === before[server]?.name && kept(server, server));
     this.#discoveries = moved;
+    this.#dirty = true;
+    await this.#schedule();
+    if (catalog.schemas !== snapshot.catalog.schemas || lock?.digest !== snapshot.lock?.digest) {
+      await this.#compileAgain();
+    }
+  }
+
+  /** The lists that are there, by the rules of the snapshot in force. */
+  async #compileAgain(): Promise<void> {
+    for (const discovery of this.#clientLists.discoveries) {
+      try {
+        this.#clientLists.replace(discovery, await this.#compile(discovery));
+      } catch (error) {
+        this.#listener?.catalogFailed(error);
+      }
+    }
+    await Promise.all([...this.#lists.values()].map((discovery) => this.update(discovery)));
     this.#dirty = true;
     await this.#schedule();
   }

@@ -98,7 +98,15 @@ export interface ListSet {
 
 /** A problem with the lists of the upstreams, for operators. */
 export interface CatalogProblem {
-  readonly kind: 'collision' | 'duplicate' | 'unusual-name' | 'dropped' | 'repaired' | 'schema' | 'limit';
+  readonly kind:
+    | 'collision'
+    | 'duplicate'
+    | 'unusual-name'
+    | 'dropped'
+    | 'repaired'
+    | 'schema'
+    | 'limit'
+    | 'unapproved';
   readonly list: ListName;
   readonly server: string;
   /** At most 128 characters of the upstream's name or URI. */

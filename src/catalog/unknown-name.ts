@@ -1,6 +1,6 @@
 /** What an error says of a tool or prompt that is not offered: its name and the nearest one that is. */
 import { nearest } from '../config/nearest.js';
-import { EntryKind } from '../shared/catalog-table.js';
+import { EntryFlag, EntryKind } from '../shared/catalog-table.js';
 import { type Packed, packedCount, packedText } from '../shared/packed.js';
 import type { Count, Milliseconds } from '../units.js';
 import type { PreparedCatalog } from './prepared.js';
@@ -44,7 +44,7 @@ function nearestOf({ table }: PreparedCatalog, kind: number, name: string): stri
   const wanted = Buffer.from(name);
   const similar: string[] = [];
   for (let entry = 0; entry < packedCount(table.publicNames); entry += 1) {
-    if (table.kind[entry] !== kind) continue;
+    if (table.kind[entry] !== kind || (table.flags[entry]! & EntryFlag.unapproved) !== 0) continue;
     if (isEqual(table.upstreamNames, entry, wanted)) return packedText(table.publicNames, entry);
     if (similar.length < MAX_CANDIDATES && isSimilar(table.publicNames, entry, wanted)) {
       similar.push(packedText(table.publicNames, entry));

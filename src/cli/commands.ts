@@ -2,6 +2,7 @@ import { check } from './check.js';
 import type { Command } from './console/command.js';
 import { explain } from './explain.js';
 import { init } from './init.js';
+import { lock } from './lock.js';
 import { login } from './login.js';
 import { logout } from './logout.js';
 import { migrate } from './migrate.js';
@@ -18,6 +19,7 @@ export const COMMANDS: readonly Command[] = [
   validate,
   check,
   tools,
+  lock,
   explain,
   login,
   logout,

@@ -20,6 +20,7 @@ import { loginsOf } from '../config/snapshot/user-logins.js';
 import type { UpstreamHealth } from '../control/health.js';
 import { packageVersion } from '../package-root.js';
 import type { Count, Milliseconds } from '../units.js';
+import type { Discovery } from '../upstream/core/types.js';
 import { printNote } from './console/print.js';
 import { StopSignals } from './console/stop-signals.js';
 
@@ -84,21 +85,31 @@ export interface TrialResult {
   /** Tools and prompts under another name than their own with the prefix; `renamedCount` counts all of them. */
   readonly renamed: readonly RenamedItem[];
   readonly renamedCount: Count;
+  /** The lists as the servers sent them, and the configuration that their numbers belong to. */
+  readonly lists: readonly Discovery[];
+  readonly snapshot: Snapshot;
 }
 
 /**
  * Starts the servers of a configuration, lists what they offer and stops them; null when a signal ended it.
  *
  * @param showsUse find out what they make of client capabilities, which can start another child of each
+ * @param isUnpinned whether the lockfile is not read, and all tools are offered
  */
-export async function runTrial(loaded: LoadedConfig, showsUse: boolean): Promise<TrialResult | null> {
-  const trial = new Trial(loaded);
+export async function runTrial(
+  loaded: LoadedConfig,
+  showsUse: boolean,
+  isUnpinned = false,
+): Promise<TrialResult | null> {
+  const trial = new Trial(loaded, isUnpinned);
   const stopping = new StopSignals();
   try {
     const work = trial.servers().then(async (servers) => ({
       items: await trial.items(),
       ...(await trial.findings()),
       servers: showsUse ? await trial.withClientUse(servers) : servers,
+      lists: trial.lists,
+      snapshot: trial.snapshot,
     }));
     return await Promise.race([work, stopping.first.then(() => null)]);
   } finally {
@@ -111,20 +122,27 @@ export async function runTrial(loaded: LoadedConfig, showsUse: boolean): Promise
  * is what clients will get.
  */
 class Trial {
+  readonly snapshot: Snapshot;
   readonly #gateway: OwnGateway;
   /** By name of the server, as configured. */
   readonly #isolation: ReadonlyMap<string, ServerSnapshot['isolation']>;
   readonly #waitMs: Milliseconds;
   readonly #grantFaults: readonly RouteFault[];
 
-  constructor(loaded: LoadedConfig) {
-    const whole = compileSnapshot(loaded, { overrides: OVERRIDES });
+  constructor(loaded: LoadedConfig, isUnpinned: boolean) {
+    const whole = compileSnapshot(loaded, { overrides: OVERRIDES, isUnpinned });
     const snapshot = trialSnapshot(whole);
+    this.snapshot = snapshot;
     this.#grantFaults = grantFaults(whole.routes, allProviders(whole));
     this.#isolation = new Map(snapshot.servers.map(({ name, isolation }) => [name, isolation]));
     const servers = snapshot.servers.map((server) => ({ ...server, isolation: trialIsolation(server) }));
     this.#gateway = new OwnGateway({ ...snapshot, servers });
     this.#waitMs = Math.max(0, ...snapshot.servers.map(({ connectTimeoutMs }) => connectTimeoutMs));
+  }
+
+  /** See {@link TrialResult}. */
+  get lists(): readonly Discovery[] {
+    return this.#gateway.lists;
   }
 
   /** Starts all servers, and waits until each is listed or failed, at most the longest `connectTimeoutMs`. */

@@ -9,6 +9,7 @@ import type { ResolvedConfig } from '../config/schema/index.js';
 import { conditionFields, patternsOf } from '../config/schema/match.js';
 import { EVERYTHING } from '../config/schema/routes.js';
 import type { EndpointSnapshot, ServerSnapshot, Snapshot, TransportsSnapshot } from '../config/snapshot/index.js';
+import type { Lock } from '../config/snapshot/pinning.js';
 import { loginsOf } from '../config/snapshot/user-logins.js';
 import { ConfigError } from '../errors.js';
 import { keyFileProblem } from '../session/key-file.js';
@@ -205,6 +206,7 @@ function printReport(
     ['auth', snapshot.auth.providers.map(({ type }) => type).join(', ') || 'none'],
     ['session key', sessionKeyOf(loaded, snapshot)],
     ['lists', loaded.mask(known.note)],
+    ...(snapshot.lock === null ? [] : [['lockfile', loaded.mask(lockInWords(snapshot.lock))]]),
     ['workers', String(snapshot.workers)],
     ['decoder', withReason(runtime.decoder)],
     ['front end', withReason(runtime.frontEnd)],
@@ -279,6 +281,11 @@ function sessionKeyOf(loaded: LoadedConfig, { sessions }: Snapshot): string {
   return problem === null ? `in ${sessions.keyFile}` : `in memory, sessions end with the process: ${problem}`;
 }
 
+function lockInWords({ path, servers }: Lock): string {
+  const count = [...servers.values()].reduce((sum, tools) => sum + tools.size, 0);
+  return `${path}, ${count} tools`;
+}
+
 function section(title: string, rows: readonly (readonly string[])[]): void {
   printLine();
   printLine(style('bold', title));
@@ -329,8 +336,8 @@ export const validate: Command = {
   name: 'validate',
   summary: 'check a configuration',
   usage: ['[FILE] [--json]'],
-  about: `Checks a configuration without starting anything: every key, variables, key files, and that the programs of
-stdio servers are on PATH. Lists upstreams, views and routes, and says which decoder and which front end would run. Routes
+  about: `Checks a configuration without starting anything: every key, variables, key files, the lockfile, and that the
+programs of stdio servers are on PATH. Lists upstreams, views and routes, and says which decoder and which front end would run. Routes
 and names are compared with the lists of the last run (catalog.manifestFile).
 Without a file it takes that of the working folder.`,
   options: OPTIONS,

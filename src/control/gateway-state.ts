@@ -125,9 +125,10 @@ export class GatewayState implements StatsSources {
   catalog(): CatalogStatus {
     const { servers } = this.#parts.upstreams;
     const { offered, table: names, version, ...seen } = this.#parts.catalog.current;
-    const { problems, problemCounts, renamedCount } = seen;
-    // Names and patterns of the configuration may come from variables.
+    const { problemCounts, renamedCount } = seen;
+    // Names and patterns of the configuration may come from variables, and servers may say what they were given.
     const scrubber = new Scrubber(this.#parts.config.current.secrets);
+    const problems = seen.problems.map((problem) => ({ ...problem, detail: scrubber.scrub(problem.detail) }));
     const renamed = seen.renamed.map((item) => ({ ...item, offered: scrubber.scrub(item.offered) }));
     const routeFaults = seen.routeFaults.map(({ detail, kind, route }) => ({
       route: scrubber.scrub(route),

@@ -29,6 +29,7 @@ import { SessionTable } from '../session/sessions.js';
 import { StandaloneStreams } from '../session/streams/index.js';
 import { BufferBudget } from '../shared/buffer-budget.js';
 import { Counter, SeriesNames } from '../shared/counters.js';
+import type { Discovery } from '../upstream/core/types.js';
 import { UpstreamPool } from '../upstream/pool.js';
 import { Accounting } from './accounting.js';
 import { type Admin, type AdminSource, openAdmin } from './admin/admin.js';
@@ -238,6 +239,10 @@ class Gateway implements RunningGateway, AdminSource {
     return upstreamHealth(this.#upstreams, this.#config.current.order);
   }
 
+  get lists(): readonly Discovery[] {
+    return this.#catalog.lists;
+  }
+
   get adminAddress(): Address | null {
     return this.#admin?.address ?? null;
   }
@@ -355,17 +360,10 @@ class Gateway implements RunningGateway, AdminSource {
     for (const warning of authWarnings(next)) this.#log.logger.warn(warning);
     // A changed server keeps its lists until its replacement is discovered.
     await this.#catalog.reconfigure(next, () => true);
-    if (before.catalog.schemas !== next.catalog.schemas) await this.#compileAgain();
     this.#upstreams.retire(next);
     this.#front.recheckRights();
     const known = new Set(before.servers.map(({ name }) => name));
     await this.#firstDiscoveries((name) => !known.has(name));
-  }
-
-  /** Offers the lists of all servers by the rules of the configuration in force. */
-  async #compileAgain(): Promise<void> {
-    const updates = this.#upstreams.servers.map(({ discovery }) => discovery && this.#catalog.update(discovery));
-    await Promise.all(updates);
   }
 
   /** Whether a request in flight may still be sent to the server of that number. */

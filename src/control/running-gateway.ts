@@ -3,6 +3,7 @@ import type { Snapshot } from '../config/snapshot/index.js';
 import type { Stats } from '../observe/stats.js';
 import type { FrontHandler } from '../request/accept/http/handler.js';
 import type { ExchangeTable } from '../request/exchange/table.js';
+import type { Discovery } from '../upstream/core/types.js';
 import type { Revocation } from './credentials/revocations.js';
 import type { UpstreamHealth } from './health.js';
 
@@ -45,6 +46,8 @@ export interface RunningGateway {
   revoke(revocation: Revocation): boolean;
   /** Removes a revocation. @returns false when there was none. @throws TypeError when `revocation` is invalid */
   unrevoke(revocation: Revocation): boolean;
+  /** The lists of all servers as they sent them; a server that has others for some clients occurs more than once. */
+  readonly lists: readonly Discovery[];
   /** The current state of the upstreams. */
   upstreamHealth(): UpstreamHealth[];
   /**

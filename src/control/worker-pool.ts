@@ -117,7 +117,7 @@ export class WorkerPool implements PolicyPool, KeyReceiver, WorkerCaches {
 
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
-    this.#snapshot = options.snapshot;
+    this.#snapshot = forWorkers(options.snapshot);
     this.#catalog = options.catalog;
     this.size = options.threads ?? options.snapshot.workers;
     if (!Number.isInteger(this.size) || this.size < 1 || this.size > 250) throw new RangeError('1 to 250 workers');
@@ -213,7 +213,7 @@ export class WorkerPool implements PolicyPool, KeyReceiver, WorkerCaches {
    */
   reconfigure(snapshot: Snapshot): void {
     const before = this.#snapshot;
-    this.#snapshot = snapshot;
+    this.#snapshot = forWorkers(snapshot);
     if (!sameBuckets(before, snapshot)) {
       const buckets = bucketsOf(snapshot);
       // What a worker still takes from the old ones is for verdicts that do not count any more.
@@ -221,7 +221,7 @@ export class WorkerPool implements PolicyPool, KeyReceiver, WorkerCaches {
       this.#buckets = buckets;
     }
     this.#configureAuth(snapshot);
-    this.#post({ type: 'snapshot', snapshot, buckets: this.#buckets.layout });
+    this.#post({ type: 'snapshot', snapshot: this.#snapshot, buckets: this.#buckets.layout });
     this.epochs.setSnapshot(snapshot.version);
   }
 
@@ -370,6 +370,11 @@ export class WorkerPool implements PolicyPool, KeyReceiver, WorkerCaches {
   #report(message: string): void {
     this.#options.log?.warn(message);
   }
+}
+
+/** A lockfile holds the definitions of all tools, and only the catalog reads them. */
+function forWorkers(snapshot: Snapshot): Snapshot {
+  return snapshot.lock === null ? snapshot : { ...snapshot, lock: null };
 }
 
 function bucketsOf(snapshot: Snapshot): Buckets {

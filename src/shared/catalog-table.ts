@@ -53,4 +53,6 @@ export const EntryFlag = {
   needsTask: 1 << 4,
   /** A tool or prompt whose public name is not the upstream's with its prefix. */
   renamed: 1 << 5,
+  /** A tool that is not as the lockfile says, and whose calls are refused (`catalog.pinning`). */
+  unapproved: 1 << 6,
 } as const;

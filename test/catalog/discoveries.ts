@@ -20,12 +20,13 @@ export const RULES: CatalogRules = {
   firstListWaitMs: 0,
   manifestFile: null,
   schemas: 'as-is',
+  pinning: null,
 };
 
 /** The part of a snapshot that a catalog reads. */
 export type CatalogSnapshot = Pick<
   Snapshot,
-  'auth' | 'cache' | 'name' | 'catalog' | 'rateLimits' | 'routes' | 'servers' | 'views'
+  'auth' | 'cache' | 'name' | 'catalog' | 'lock' | 'rateLimits' | 'routes' | 'servers' | 'views'
 > & {
   limits: { maxTools: number; readonly maxClientLists: number; readonly maxListBytes: number };
 };
@@ -56,6 +57,7 @@ export function snapshot(servers: readonly ServerSnapshot[], rules: Partial<Cata
     rateLimits,
     name: 'gateway',
     catalog: { ...RULES, ...rules },
+    lock: null,
     routes: [],
     servers,
     views: [view()],

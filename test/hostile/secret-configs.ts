@@ -61,6 +61,7 @@ async function program(folder: string, canary: string): Promise<void> {
   await mkdir(join(folder, canary));
   await symlink(process.execPath, join(folder, canary, 'node'));
   await writeFile(join(folder, canary, '.env'), 'FILE_TOKEN=canary-file-0123456789abcdef\n');
+  await writeFile(join(folder, canary, 'lock.json'), '{"format":1,"servers":{}}');
 }
 
 /** A configuration with a canary wherever it takes text, all of it valid. */
@@ -90,6 +91,7 @@ export async function everywhere({ folder, script, echoPort }: DispatchFixture, 
     catalog: {
       separator: canaries.published('catalog.separator', '__'),
       manifestFile: at('catalog.manifestFile', (canary) => join(folder, canary, 'manifest.json')),
+      pinning: { lock: at('catalog.pinning.lock', inFolder('lock.json')), onChange: 'flag', onNew: 'flag' },
       startupWaitMs: 0,
       firstListWaitMs: 0,
     },

@@ -47,6 +47,8 @@ export class Finder {
   variant = -1;
   /** The target only reads: a tool with `readOnlyHint`, a prompt or a resource. */
   isReading = false;
+  /** A tool that `catalog.pinning` refuses. */
+  isUnapproved = false;
   /** The outcome depends on the arguments of the call, which are not at hand. */
   needsArguments = false;
   /** The outcome counts for this call only. */
@@ -233,6 +235,7 @@ export class Finder {
     this.flags = 0;
     this.variant = -1;
     this.isReading = false;
+    this.isUnapproved = false;
     this.needsArguments = false;
     this.isRandom = false;
     this.#action = Action.none;
@@ -256,10 +259,10 @@ export class Finder {
     if (entry >= 0) {
       this.#fromNamed(entry, this.#toolRoutes);
       this.limits.ofEntry(entry);
-      if (((this.#catalog.flags[entry] ?? 0) & (EntryFlag.readOnly | EntryFlag.idempotent)) !== 0) {
-        this.flags |= VerdictFlag.safe;
-      }
-      this.isReading = ((this.#catalog.flags[entry] ?? 0) & EntryFlag.readOnly) !== 0;
+      const flags = this.#catalog.flags[entry] ?? 0;
+      if ((flags & (EntryFlag.readOnly | EntryFlag.idempotent)) !== 0) this.flags |= VerdictFlag.safe;
+      this.isReading = (flags & EntryFlag.readOnly) !== 0;
+      this.isUnapproved = (flags & EntryFlag.unapproved) !== 0;
     } else {
       this.#findUnseen(bytes, start, end, this.#toolRoutes, UNKNOWN_TOOL);
     }
@@ -363,8 +366,8 @@ export class Finder {
       return;
     }
     const rest = start + unlisted.prefix.length;
-    if (unlisted.isRenamed || !isVisibleAscii(bytes, rest, end)) {
-      // White space, look-alikes and names that the configuration changes wait for the server's lists.
+    if (unlisted.needsLists || !isVisibleAscii(bytes, rest, end)) {
+      // White space, look-alikes, and names that the configuration changes or pins wait for the server's lists.
       this.error = NOT_LISTED_YET;
       return;
     }

@@ -1,6 +1,6 @@
 /** Servers whose lists are not known yet, and the names that they may have. */
 
-import type { Snapshot, ViewSnapshot } from '../../src/config/snapshot/index.js';
+import type { PinningRules, Snapshot, ViewSnapshot } from '../../src/config/snapshot/index.js';
 import { acceptedForm } from '../../src/protocol/names/forms.js';
 import type { CatalogTable } from '../../src/shared/catalog-table.js';
 import { compileGlob } from '../../src/shared/patterns/glob.js';
@@ -13,8 +13,8 @@ export interface UnlistedServer {
   readonly prefix: Uint8Array;
   readonly include: PatternSet | null;
   readonly exclude: PatternSet;
-  /** What the server calls it shows only with its lists: the configuration gives its entries other names. */
-  readonly isRenamed: boolean;
+  /** What is called shows only with the server's lists: the configuration gives its entries other names, or pins them. */
+  readonly needsLists: boolean;
 }
 
 /** See the file comment. */
@@ -50,22 +50,28 @@ function candidates(snapshot: Snapshot, catalog: CatalogTable, view: ViewSnapsho
     // The catalog may be older than a reload that removed the server.
     if (server === undefined || server.name === '' || view?.servers?.includes(index) === false) continue;
     const prefixOf = view?.hasPrefixes === false ? null : server.prefix;
-    // What a view offers by name is known only with the lists.
+    // What a view offers by name, and whether a tool is as the lockfile says, is known only with the lists.
     const isRestricted = view !== undefined && view.tools.length + view.prompts.length > 0;
+    const waits = isRestricted || withholds(snapshot.catalog.pinning);
     const include = server.include.length === 0 ? null : globs(server.include);
     const exclude = globs(server.exclude);
-    const add = (prefix: string, isRenamed: boolean) =>
-      rows.push({ server: index, prefix: Buffer.from(prefix), include, exclude, isRenamed });
-    const hasRenamed = server.rename !== null || isRestricted;
-    add(`${server.name}:`, isRestricted);
+    const add = (prefix: string, needsLists: boolean) =>
+      rows.push({ server: index, prefix: Buffer.from(prefix), include, exclude, needsLists });
+    const needsLists = server.rename !== null || waits;
+    add(`${server.name}:`, waits);
     if (prefixOf !== null) {
       const prefix = `${prefixOf}${snapshot.catalog.separator}`;
-      for (const form of new Set([prefix, acceptedForm(prefix, snapshot.catalog)])) add(form, hasRenamed);
+      for (const form of new Set([prefix, acceptedForm(prefix, snapshot.catalog)])) add(form, needsLists);
     }
     // Without a prefix, or where only colliding names get one, the server may have any name.
-    if (prefixOf === null || snapshot.catalog.conflict !== 'prefix') add('', hasRenamed);
+    if (prefixOf === null || snapshot.catalog.conflict !== 'prefix') add('', needsLists);
   }
   return rows.sort((a, b) => b.prefix.length - a.prefix.length);
+}
+
+/** Whether pinning keeps any tool from clients. */
+function withholds(rules: PinningRules | null): boolean {
+  return rules !== null && (rules.onChange !== 'flag' || rules.onNew !== 'flag');
 }
 
 function startsWith(bytes: Uint8Array, start: number, end: number, prefix: Uint8Array): boolean {

@@ -3,6 +3,7 @@ import { basename, dirname, join, parse, resolve } from 'node:path';
 import type { LoadedConfig } from '../loaded.js';
 import type { ConfigPath } from '../problems.js';
 import { list } from '../schema/fields.js';
+import type { ResolvedConfig } from '../schema/index.js';
 import { patternsOf } from '../schema/match.js';
 import type {
   LoginsSnapshot,
@@ -13,11 +14,13 @@ import type {
   Snapshot,
   ViewSnapshot,
 } from '../snapshot/index.js';
+import type { PinningRules } from '../snapshot/pinning.js';
 import { loginsOf } from '../snapshot/user-logins.js';
 import { compileAuth, publicOrigin, scopeList } from './auth.js';
 import { compileCache } from './cache.js';
 import { Compilation } from './compilation.js';
 import { joinFailOver } from './fail-over.js';
+import { compileLock } from './lock.js';
 import { isHost, isLoopbackHost } from './loopback.js';
 import { compileMatch } from './match.js';
 import { compileConcurrency, compileLimit, compileRateLimits } from './rate-limits.js';
@@ -45,6 +48,8 @@ export interface CompileOptions {
   /** Version of the snapshot; default 1. */
   readonly version?: number;
   readonly overrides?: ConfigOverrides;
+  /** Whether the lockfile is not read and nothing is pinned: it is to be written, or compared as a whole. Default false. */
+  readonly isUnpinned?: boolean;
 }
 
 /** Most workers that `auto` gives. */
@@ -68,6 +73,7 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
   const servers = compileServers(compilation);
   const views = compileViews(compilation, servers, auth, isExposed);
   const rateLimits = compileRateLimits(compilation);
+  const lock = options.isUnpinned === true ? null : compileLock(compilation);
   const snapshot: Snapshot = {
     version: options.version ?? 1,
     name: config.name,
@@ -90,7 +96,12 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
     limits: config.limits,
     concurrency: compileConcurrency(compilation, rateLimits),
     overload: config.overload,
-    catalog: { ...config.catalog, manifestFile: compileManifestFile(loaded) },
+    catalog: {
+      ...config.catalog,
+      manifestFile: compileManifestFile(loaded),
+      pinning: lock === null ? null : pinningRules(config),
+    },
+    lock,
     sessions: {
       required: config.sessions.required,
       secrets: list(config.sessions.secret),
@@ -114,6 +125,10 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileOptions = 
   };
   compilation.problems.throwIfAny();
   return deepFreeze(snapshot);
+}
+
+function pinningRules({ catalog: { pinning } }: ResolvedConfig): PinningRules | null {
+  return pinning === undefined ? null : { onChange: pinning.onChange, onNew: pinning.onNew };
 }
 
 /** @param listens without a port there are no sessions to keep, and no file is made unasked */

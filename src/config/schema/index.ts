@@ -8,6 +8,7 @@ import { cacheSchema } from './cache.js';
 import { alias, bytes, flag, holds, KIB, MIB, milliseconds, named, strings, whole } from './fields.js';
 import { limitsSchema } from './limits.js';
 import { overloadSchema } from './overload.js';
+import { pinningSchema } from './pinning.js';
 import { rateLimitsSchema } from './rate-limits.js';
 import { routeSchema } from './routes.js';
 import { serverSchema } from './servers.js';
@@ -78,6 +79,11 @@ const catalogSchema = z.strictObject({
     .default('as-is')
     .describe(
       'Input schemas with `oneOf`, `anyOf`, `allOf`, `if` or `not` at the root, which some model APIs refuse together with the whole request: `as-is` = they are offered and named in the log; `compatible` = they are offered as one object with the properties of all alternatives. Calls are the same.',
+    ),
+  pinning: pinningSchema
+    .optional()
+    .describe(
+      'Offers only what a lockfile approves of, which `switchyard lock` writes (docs/pinning.md); `{}` = with all defaults. Without it nothing is compared.',
     ),
 });
 

@@ -129,7 +129,7 @@ export const limitsSchema = z.strictObject({
   maxSubscriptions: limit(1_000, 'Resources and tasks that one session or one listen stream may follow.', 1_000_000),
   maxManifestBytes: bytes(
     16 * MIB,
-    'Size of `catalog.manifestFile`; servers whose lists do not fit are left out of it.',
+    'Size of `catalog.manifestFile`; servers whose lists do not fit are left out of it. Also of `catalog.pinning.lock`, which is refused when it is larger.',
     {
       min: KIB,
     },

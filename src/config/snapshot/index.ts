@@ -12,9 +12,11 @@ import type { UrlTransport } from '../schema/servers.js';
 import type { AuthSnapshot } from './auth.js';
 import type { CacheRule, CacheSnapshot } from './cache.js';
 import type { ConditionsSnapshot, PatternText, VariantsSnapshot } from './match.js';
+import type { Lock, PinningRules } from './pinning.js';
 import type { ConcurrencySnapshot, LimitRule, OverloadSnapshot, RateLimitsSnapshot } from './rate-limits.js';
 
 export type { CacheRule, CacheSnapshot } from './cache.js';
+export type { PinningRules } from './pinning.js';
 export type {
   ClientKey,
   ConcurrencySnapshot,
@@ -65,6 +67,8 @@ export interface Snapshot {
   readonly concurrency: ConcurrencySnapshot;
   readonly overload: OverloadSnapshot;
   readonly catalog: CatalogRules;
+  /** What `catalog.pinning` compares tools with; null = nothing. Workers do not get it. */
+  readonly lock: Lock | null;
   readonly sessions: SessionsSnapshot;
   readonly logins: LoginsSnapshot;
   readonly transports: TransportsSnapshot;
@@ -341,7 +345,7 @@ export interface LimitsSnapshot {
   readonly maxRevoked: Count;
   /** Subscriptions of one session or listen stream. */
   readonly maxSubscriptions: Count;
-  /** Size of `catalog.manifestFile`. */
+  /** Size of `catalog.manifestFile` and of `catalog.pinning.lock`. */
   readonly maxManifestBytes: Bytes;
 }
 
@@ -367,6 +371,8 @@ export interface CatalogRules {
   readonly manifestFile: string | false | null;
   /** Input schemas with alternatives at the root: as the upstream sends them, or without (src/catalog/items/flat-schema.ts). */
   readonly schemas: 'as-is' | 'compatible';
+  /** What happens with tools that are not as {@link Snapshot.lock} says; null = nothing is compared. */
+  readonly pinning: PinningRules | null;
 }
 
 /** Sessions of legacy clients. */

@@ -51,6 +51,9 @@ function prepare(code: ErrorCode, sentence: string, rpc: number = ERRORS[code].r
   };
 }
 
+/** Errors whose sentence, with the name of the tool or prompt in it, is the detail of the message. */
+const NAMING: ReadonlySet<ErrorCode> = new Set(['GW_UNKNOWN_TOOL', 'GW_UNKNOWN_PROMPT', 'GW_TOOL_NOT_APPROVED']);
+
 /** Of a client that can show a link (2025-11-25, URL elicitation). */
 const LOGIN = prepare('GW_UPSTREAM_LOGIN', ERRORS.GW_UPSTREAM_LOGIN.sentence, URL_ELICITATION_REQUIRED);
 const CLOSE = Buffer.from('}}}');
@@ -102,10 +105,9 @@ export function errorBody(
   if (exchange.client.idLength > 0) composer.range(exchange.client.id, 0, exchange.client.idLength);
   else composer.put(NULL);
   const { detail } = exchange.message;
-  const isUnknownName = code === 'GW_UNKNOWN_TOOL' || code === 'GW_UNKNOWN_PROMPT';
+  const hasSentence = detail !== '' && NAMING.has(code);
   const elicitations = code === 'GW_UPSTREAM_LOGIN' ? loginElicitations(exchange) : '';
-  const { head, rest, data } =
-    elicitations !== '' ? LOGIN : isUnknownName && detail !== '' ? prepare(code, detail) : prepared.get(code)!;
+  const { head, rest, data } = elicitations !== '' ? LOGIN : hasSentence ? prepare(code, detail) : prepared.get(code)!;
   composer.put(head);
   if (upstream !== null) composer.put(NAME_OPEN).put(inner(upstream)).put(NAME_CLOSE);
   composer.put(rest);

@@ -141,7 +141,9 @@ test('an empty configuration has the documented defaults', () => {
       firstListWaitMs: 15_000,
       manifestFile: null,
       schemas: 'as-is',
+      pinning: null,
     },
+    lock: null,
     sessions: {
       required: true,
       secrets: [],

@@ -237,6 +237,20 @@ describe('find', () => {
     }
   });
 
+  it('does not pass on what a server whose lists are not known may have, where tools are pinned', () => {
+    const servers = [server('files'), server('search'), server('late')];
+    const table = { ...sampleCatalog, undiscovered: [2] };
+    const { catalog: rules } = snapshot();
+    const errorsWith = (pinning: Snapshot['catalog']['pinning']): string[] => {
+      const finder = make({ servers, catalog: { ...rules, pinning } }, table);
+      return ['late__x', 'late:x'].map((name) => found(finder, 'tool', name).error);
+    };
+    assert.deepEqual(errorsWith({ onChange: 'flag', onNew: 'hide' }), ['GW_UPSTREAM_DOWN', 'GW_UPSTREAM_DOWN']);
+    assert.deepEqual(errorsWith({ onChange: 'refuse', onNew: 'flag' }), ['GW_UPSTREAM_DOWN', 'GW_UPSTREAM_DOWN']);
+    assert.deepEqual(errorsWith({ onChange: 'flag', onNew: 'flag' }), ['', '']);
+    assert.deepEqual(errorsWith(null), ['', '']);
+  });
+
   it('stays one shape from call to call', () => {
     const finder = make();
     const shape = (): string[] => Object.keys(finder);
