@@ -64,23 +64,25 @@ function model(credential: string): string | null {
   return Object.hasOwn(USERS, name) && USERS[name] === password ? name : null;
 }
 
+const known = fc.constantFrom(
+  'ann:secret',
+  'b:',
+  'björn :pä:ss',
+  'constructor:x',
+  'tab:x\ty',
+  '\ufffd:x',
+  '\u00ff:x',
+  'eve:hashed',
+  `eve:${USERS['eve']}`,
+);
 const pair = fc.oneof(
-  fc.constantFrom(
-    'ann:secret',
-    'b:',
-    'björn :pä:ss',
-    'constructor:x',
-    'tab:x\ty',
-    '\ufffd:x',
-    '\u00ff:x',
-    'eve:hashed',
-    `eve:${USERS['eve']}`,
-  ),
+  known,
   fc.constantFrom('ann:secret ', 'ann', 'Ann:secret', 'ann:secret\0', '\ufeffann:secret', ':', '__proto__:x', 'b'),
   fc.string().map((text) => `ann:${text}`),
   fc.string({ unit: 'binary' }),
 );
 const credential = fc.oneof(
+  known.map((text) => Buffer.from(text).toString('base64')),
   pair.map((text) => Buffer.from(text).toString('base64')),
   pair.map((text) => Buffer.from(text, 'latin1').toString('base64')),
   pair.map((text) => Buffer.from(text).toString('base64url')),
@@ -105,7 +107,7 @@ test('a user gets in by the one spelling of name and password in UTF-8 and base6
     }),
     { numRuns: 300 },
   );
-  assert.ok(good > 0, `only ${good} good credentials were generated`);
+  assert.ok(good > 15, `only ${good} good credentials were generated`);
 });
 
 test('a credential that is too long is refused without being decoded', async () => {

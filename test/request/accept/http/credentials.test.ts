@@ -133,9 +133,9 @@ test('the first provider whose credential is there gets it, and two lines of one
         counts.set(expected.kind, (counts.get(expected.kind) ?? 0) + 1);
       }
     }),
-    { numRuns: 400 },
+    { numRuns: 1_600 },
   );
   for (const kind of ['none', 'other', 'basic', 'bearer', 'x-first-key', 'x-second-key', 'proxy']) {
-    assert.ok((counts.get(kind) ?? 0) > 0, `${kind}: only ${counts.get(kind)} were generated`);
+    assert.ok((counts.get(kind) ?? 0) > 10, `${kind}: only ${counts.get(kind)} were generated`);
   }
 });
