@@ -12,7 +12,7 @@ export async function check() {
     ['formatting and lint', node('node_modules/@biomejs/biome/bin/biome', 'check', '--error-on-warnings')],
     ['types', node('node_modules/typescript/bin/tsc', '-p', '.', '--noEmit')],
   ];
-  for (const generator of ['dist/src/config/generate.js', ...PAGES]) {
+  for (const generator of ['dist/src/config/reference/generate.js', ...PAGES]) {
     steps.push(['generated files', node(generator, '--check')]);
   }
   let failed = 0;

@@ -71,7 +71,7 @@ const commands = {
   check: async () => (await import('./check.mjs')).check(),
   build: async () => 0,
   generate: async () =>
-    (await compiled('src/config/generate.js')) || (await (await import('./check.mjs')).writePages()),
+    (await compiled('src/config/reference/generate.js')) || (await (await import('./check.mjs')).writePages()),
   bench: () => compiled('bench/micro/main.js'),
   'bench:load': () => compiled('bench/load/main.js'),
   'bench:changes': () => compiled('bench/changes.js'),

@@ -8,9 +8,9 @@ import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { starterFile } from '../../src/cli/files/starter.js';
 import { compileSnapshot } from '../../src/config/compile/index.js';
-import { jsonSchema, schemaFile } from '../../src/config/document.js';
 import { type ConfigFormat, formatOf, parseConfig } from '../../src/config/load.js';
-import { referencePage } from '../../src/config/reference.js';
+import { jsonSchema, schemaFile } from '../../src/config/reference/json-schema.js';
+import { referencePage } from '../../src/config/reference/page.js';
 import { packageRoot } from '../../src/package-root.js';
 
 test('the published JSON Schema is the one the schema gives (npm run generate)', () => {

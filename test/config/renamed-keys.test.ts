@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type JsonSchema, jsonSchema } from '../../src/config/document.js';
 import { loadConfigObject, parseConfig } from '../../src/config/load.js';
-import { referencePage } from '../../src/config/reference.js';
+import { type JsonSchema, jsonSchema } from '../../src/config/reference/json-schema.js';
+import { referencePage } from '../../src/config/reference/page.js';
 import { RENAMED_KEYS } from '../../src/config/renamed-keys.js';
 import { snakeCase } from '../../src/config/schema-walk.js';
 import { problemsOfText } from './support.js';

@@ -11,7 +11,7 @@ export const FLOORS: readonly (readonly string[])[] = [
   ['src/config/snapshot', 'src/errors.ts', 'src/protocol/names'],
   ['src/config', 'src/shared', 'src/shared/limiters', 'src/upstream/core/limits'],
   ['src/catalog/pinning', 'src/cli/console', 'src/protocol', 'src/shared/limits', 'src/shared/patterns'],
-  ['src/catalog/items', 'src/config/compile', 'src/shared/ring', 'src/upstream/core/lists'],
+  ['src/catalog/items', 'src/config/compile', 'src/config/reference', 'src/shared/ring', 'src/upstream/core/lists'],
   ['src/request/exchange', 'workers/authenticate', 'workers/cache'],
   // The stages of a request, and what they and the upstreams stand on.
   [

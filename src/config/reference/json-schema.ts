@@ -1,11 +1,11 @@
 /** The JSON Schema for editors and the reference page, both made from the one schema. */
 import { z } from 'zod';
-import type { ConfigPath } from './problems.js';
-import { renamedKeys } from './renamed-keys.js';
-import { aliasesOf } from './schema/fields.js';
-import { configSchema } from './schema/index.js';
-import { IGNORED_SERVER_KEYS, IGNORED_TOP_KEYS, serverSchema, UNSUPPORTED_SERVER_KEYS } from './schema/servers.js';
-import { alternatives } from './schema-walk.js';
+import type { ConfigPath } from '../problems.js';
+import { renamedKeys } from '../renamed-keys.js';
+import { aliasesOf } from '../schema/fields.js';
+import { configSchema } from '../schema/index.js';
+import { IGNORED_SERVER_KEYS, IGNORED_TOP_KEYS, serverSchema, UNSUPPORTED_SERVER_KEYS } from '../schema/servers.js';
+import { alternatives } from '../schema-walk.js';
 
 /** The part of JSON Schema 2020-12 that the schema is expressed in. */
 export interface JsonSchema {

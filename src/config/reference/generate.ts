@@ -4,9 +4,9 @@
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { packageRoot } from '../package-root.js';
-import { schemaFile } from './document.js';
-import { referencePage } from './reference.js';
+import { packageRoot } from '../../package-root.js';
+import { schemaFile } from './json-schema.js';
+import { referencePage } from './page.js';
 
 const FILES: Readonly<Record<string, () => string>> = {
   'schema/switchyard.schema.json': schemaFile,

@@ -1,10 +1,10 @@
 /** docs/configuration.md: every key with its type, default and meaning. */
 import { z } from 'zod';
-import type { JsonSchema } from './document.js';
-import { renamedKeys } from './renamed-keys.js';
-import { aliasesOf, KIB, MIB } from './schema/fields.js';
-import { configSchema } from './schema/index.js';
-import { IGNORED_SERVER_KEYS, IGNORED_TOP_KEYS, serverSchema, UNSUPPORTED_SERVER_KEYS } from './schema/servers.js';
+import { renamedKeys } from '../renamed-keys.js';
+import { aliasesOf, KIB, MIB } from '../schema/fields.js';
+import { configSchema } from '../schema/index.js';
+import { IGNORED_SERVER_KEYS, IGNORED_TOP_KEYS, serverSchema, UNSUPPORTED_SERVER_KEYS } from '../schema/servers.js';
+import type { JsonSchema } from './json-schema.js';
 
 const INTRODUCTION = `<!-- Made by \`npm run generate\` from the schema in src/config/. Edit that, not this page. -->
 
